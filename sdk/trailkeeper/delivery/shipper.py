@@ -1,0 +1,367 @@
+"""The thread that carries the journal to ingest: own segments first, then those of processes that are gone.
+
+It also keeps the folder within its bound and puts losses on the trail. It starts with the first event, in a forked child
+with the child's first event, and never takes longer hold of the journal's lock than for a look at a list.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+import weakref
+from typing import Any
+
+from trailkeeper.delivery.client import Committed, IngestClient, Misconfigured, Refused, Unavailable
+from trailkeeper.delivery.losses import loss_event, organization_of
+from trailkeeper.delivery.rejected import RejectedFile
+from trailkeeper.delivery.segment import Segment, segment_paths, tidy, total_bytes, turn_to_drop
+from trailkeeper.delivery.writer import JournalWriter
+from trailkeeper.encode import encode
+
+_log = logging.getLogger("trailkeeper")
+
+BATCH_BYTES = 1024 * 1024
+_SMALLEST_BATCH = 16 * 1024
+_LONGEST_BACKOFF = 30.0
+_MISCONFIGURED_PAUSE = 30.0
+_SURVEY_INTERVAL = 1.0
+_TORN = "the end of a journal segment was torn"
+
+
+class Shipper:
+    """Ships one journal. `client` None keeps the journal within its bound and ships nothing."""
+
+    def __init__(
+        self,
+        journal: JournalWriter,
+        client: IngestClient | None,
+        rejected: RejectedFile,
+        *,
+        source: str | None,
+        interval: float,
+        timeout: float,
+        max_bytes: int,
+    ) -> None:
+        self._journal = journal
+        self._client = client
+        self._rejected = rejected
+        self._source = source
+        self._interval = interval
+        self._timeout = timeout
+        self._max_bytes = max_bytes
+        self._start_afresh()
+        _shippers.add(self)
+
+    def _start_afresh(self) -> None:
+        self.running = False
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        # Held by the thread for its life: one that was told to stop may still be within a request.
+        self._shipping = threading.Lock()
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._progress = threading.Condition()
+        self._attempts_failed = 0
+        self._adopted: list[Segment] = []
+        self._survey_due = 0.0
+        self._not_before = 0.0
+        self._failures = 0
+        self._batch_bytes = BATCH_BYTES
+        self._told = False
+
+    def _after_fork(self) -> None:
+        """Leave what was adopted to the parent; the thread, which a fork does not copy, starts with the next event."""
+        for segment in self._adopted:
+            segment.release()
+        self._start_afresh()
+
+    def start(self) -> None:
+        """Start the thread unless it runs."""
+        with self._starting:
+            if not self.running:
+                self._stop = threading.Event()
+                thread = threading.Thread(target=self._run, args=(self._stop,), name="trailkeeper-shipper", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # the interpreter is shutting down, or no more threads: the journal keeps it
+                    return
+                self._thread, self.running = thread, True
+
+    def flush(self, timeout: float, *, give_up: bool = False) -> bool:
+        """Ship now, and wait until all that was appended before is settled; `give_up` with the first failure."""
+        target = self._journal.appended
+        if self._client is None:
+            return self._journal.settled >= target
+        self.start()
+        failed = self._attempts_failed
+        self._not_before = 0.0
+        self._wake.set()
+
+        def is_over() -> bool:
+            return self._journal.settled >= target or (give_up and self._attempts_failed > failed)
+
+        with self._progress:
+            self._progress.wait_for(is_over, timeout)
+        return self._journal.settled >= target
+
+    def stop(self, timeout: float) -> None:
+        """End the thread, which then lets go of the files; wait up to `timeout` for a request that is under way."""
+        with self._starting:
+            thread, self._thread, self.running = self._thread, None, False
+        if thread is None:
+            self._journal.release()
+        else:
+            self._stop.set()
+            self._wake.set()
+            thread.join(timeout)
+
+    def _run(self, stop: threading.Event) -> None:
+        with self._shipping:
+            while not stop.is_set():
+                self._wake.wait(self._interval)
+                self._wake.clear()
+                try:
+                    self._turn(stop)
+                except Exception:
+                    # A full disk, a folder taken away: the next turn may do better, and must be there to do it.
+                    _log.exception("trailkeeper: the journal in %s could not be shipped", self._journal.folder)
+                    self._back_off()
+                    self._failed()
+            for segment in self._adopted:
+                segment.release()
+            self._adopted.clear()
+            self._journal.release()
+
+    def _turn(self, stop: threading.Event) -> None:
+        if time.monotonic() >= self._survey_due:
+            self._survey_due = time.monotonic() + _SURVEY_INTERVAL
+            self._survey()
+        if self._journal.losses:
+            self._report_losses()
+        if self._client is not None and time.monotonic() >= self._not_before:
+            self._ship_all(self._client, stop)
+
+    # Shipping
+
+    def _ship_all(self, client: IngestClient, stop: threading.Event) -> None:
+        # What is sealed is asked before it is read: only then is there surely nothing behind the last line read.
+        sealed, active = self._journal.own()
+        for segment in sealed:
+            if not self._ship(client, segment, stop, own=True):
+                return
+            self._end(segment, own=True)
+        if active is not None and not self._ship(client, active, stop, own=True):
+            return
+        for segment in list(self._adopted):
+            if not self._ship(client, segment, stop, own=False):
+                return
+            self._end(segment, own=False)
+
+    def _ship(self, client: IngestClient, segment: Segment, stop: threading.Event, *, own: bool) -> bool:
+        """Ship the whole lines of a segment; False where ingest did not take them."""
+        while body := segment.read(self._batch_bytes):
+            if not own:
+                sound = _sound_start(body)
+                if not sound:
+                    self._skip(segment, body[: body.index(b"\n") + 1])
+                    continue
+                body = sound
+            if not self._send(client, body, segment, own=own) or stop.is_set():
+                return False
+        return True
+
+    def _skip(self, segment: Segment, line: bytes) -> None:
+        """Pass over a line that is no event: a power loss can leave zeros, a bad disk anything."""
+        if line.strip(b"\0\r\n "):
+            self._lost(organization_of(line), "a line of the journal was damaged", 1)
+        segment.advance(len(line))
+
+    def _send(self, client: IngestClient, body: bytes, segment: Segment, *, own: bool) -> bool:
+        """Send a batch, in halves where ingest does not take it whole; advance with every part that is settled."""
+        answer = client.post(body, self._timeout)
+        match answer:
+            case Committed(rejected=rejected):
+                if rejected:
+                    lines = _lines(body)
+                    for position, problem in rejected:
+                        self._reject(lines[position], problem)
+                self._advance(segment, len(body), own=own)
+                self._recover()
+                return True
+            case Refused(problem=problem):
+                lines = _lines(body)
+                if len(lines) == 1:
+                    self._reject(body, problem)
+                    self._advance(segment, len(body), own=own)
+                    return True
+                half = len(lines) // 2
+                return self._send(client, b"".join(lines[:half]), segment, own=own) and self._send(
+                    client, b"".join(lines[half:]), segment, own=own
+                )
+            case Misconfigured(reason=reason):
+                self._pause(_MISCONFIGURED_PAUSE, f"ingest does not take events as configured ({reason})")
+            case Unavailable(reason=reason, retry_after=retry_after, timed_out=timed_out):
+                if timed_out:
+                    self._batch_bytes = max(_SMALLEST_BATCH, self._batch_bytes // 2)
+                if retry_after is not None:
+                    self._pause(min(retry_after, 600.0), f"ingest asks for patience ({reason})")
+                else:
+                    self._tell(f"ingest is not available ({reason})")
+                    self._back_off()
+        self._failed()
+        return False
+
+    def _advance(self, segment: Segment, size: int, *, own: bool) -> None:
+        segment.advance(size)
+        if own:
+            self._settle(size)
+
+    def _settle(self, size: int) -> None:
+        self._journal.settle(size)
+        with self._progress:
+            self._progress.notify_all()
+
+    def _failed(self) -> None:
+        with self._progress:
+            self._attempts_failed += 1
+            self._progress.notify_all()
+
+    def _end(self, segment: Segment, *, own: bool) -> None:
+        """Delete a segment that nobody appends to any more; what is left in it is half a line."""
+        left = segment.left
+        if left and not segment.torn_end_counted:
+            end = segment.read_rest()
+            self._lost(organization_of(end), _TORN, 1)
+        if own:
+            self._journal.discard(segment)
+            self._settle(left)
+        else:
+            self._adopted.remove(segment)
+            segment.delete()
+
+    def _reject(self, line: bytes, problem: dict[str, Any]) -> None:
+        _log.warning(
+            "trailkeeper: ingest rejected an event: %s It is kept in %s.",
+            problem.get("detail") or problem.get("title"),
+            self._rejected.path,
+        )
+        if not self._rejected.write(line, problem):
+            self._lost(organization_of(line), "rejected.ndjson is full", 1)
+
+    # Trouble
+
+    def _recover(self) -> None:
+        self._failures = 0
+        self._batch_bytes = min(BATCH_BYTES, self._batch_bytes * 2)
+        if self._told:
+            self._told = False
+            _log.info("trailkeeper: ingest takes events again")
+
+    def _back_off(self) -> None:
+        """Wait a random part of twice as long as last time: full jitter, so that many applications do not march."""
+        self._failures += 1
+        most = min(_LONGEST_BACKOFF, 0.5 * 2 ** min(self._failures - 1, 10))
+        self._not_before = time.monotonic() + random.uniform(0, most)  # noqa: S311 - not a secret
+
+    def _pause(self, seconds: float, why: str) -> None:
+        self._tell(why)
+        self._not_before = time.monotonic() + seconds
+
+    def _tell(self, why: str) -> None:
+        """Warn once an outage, not once an attempt."""
+        if not self._told:
+            self._told = True
+            _log.warning("trailkeeper: %s; events are kept in %s and shipped later", why, self._journal.folder)
+
+    # The folder
+
+    def _survey(self) -> None:
+        """Adopt what processes that are gone left, tidy up, and keep the folder within its bound."""
+        journal = self._journal
+        if not journal.folder.is_dir():
+            return
+        sealed, active = journal.own()
+        held = {segment.path for segment in [*sealed, *self._adopted, *([active] if active else [])]}
+        for path in segment_paths(journal.folder):
+            if path not in held and (segment := Segment.adopt(path)) is not None:
+                self._adopted.append(segment)
+        self._adopted.sort(key=lambda segment: segment.path)
+        tidy(journal.folder, time.time() - 60)
+        if total_bytes(journal.folder) > self._max_bytes:
+            with turn_to_drop(journal.folder) as mine:
+                while mine and total_bytes(journal.folder) > self._max_bytes and self._drop_oldest():
+                    pass
+
+    def _drop_oldest(self) -> bool:
+        """Drop the oldest segment that this process holds; False where it holds but a little that it still writes."""
+        journal = self._journal
+        sealed, active = journal.own()
+        if not sealed and not self._adopted:
+            if active is None or active.size * 2 < journal.segment_bytes:
+                return False
+            journal.roll()
+            sealed, _ = journal.own()
+        candidates = sorted([*self._adopted, *sealed], key=lambda segment: segment.path)
+        if not candidates:
+            return False
+        oldest = candidates[0]
+        left, own = oldest.left, oldest in sealed
+        counts: dict[str | None, int] = {}
+        for line in _lines(oldest.read_rest()):
+            organization = organization_of(line)
+            counts[organization] = counts.get(organization, 0) + 1
+        if own:
+            journal.discard(oldest)
+            self._settle(left)
+        else:
+            self._adopted.remove(oldest)
+            oldest.delete()
+        for organization, count in counts.items():
+            self._lost(organization, f"the journal reached its bound of {self._max_bytes:,} bytes", count)
+        return True
+
+    # Losses
+
+    def _lost(self, organization: str | None, reason: str, count: int) -> None:
+        _log.warning("trailkeeper: lost %d event(s) of organization %s: %s", count, organization or "(unknown)", reason)
+        if organization:
+            self._journal.losses.add(organization, reason, count)
+
+    def _report_losses(self) -> None:
+        losses = self._journal.losses.take()
+        while losses:
+            try:
+                self._journal.append(encode(loss_event(losses[-1], self._source)))
+            except OSError:
+                for loss in losses:
+                    self._journal.losses.put_back(loss)
+                return
+            losses.pop()
+
+
+def _lines(body: bytes) -> list[bytes]:
+    return [line + b"\n" for line in body.split(b"\n")[:-1]]
+
+
+def _sound_start(body: bytes) -> bytes:
+    """Give the lines up to the first that cannot be an event."""
+    size = 0
+    for line in _lines(body):
+        if not line.startswith(b"{") or b"\0" in line:
+            break
+        size += len(line)
+    return body[:size]
+
+
+_shippers: weakref.WeakSet[Shipper] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for shipper in list(_shippers):
+        shipper._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
