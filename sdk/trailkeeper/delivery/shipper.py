@@ -134,6 +134,8 @@ class Shipper:
                 segment.release()
             self._adopted.clear()
             self._journal.release()
+            if self._client is not None:
+                self._client.close()
 
     def _turn(self, stop: threading.Event) -> None:
         if time.monotonic() >= self._survey_due:
