@@ -1,0 +1,173 @@
+"""From a query to SQL, with the index chosen here rather than guessed: SQLite keeps no statistics of a moving trail.
+
+A page is read in the order of one index, (organization, FIELD, occurred_at, id). Where a filter has several values there is
+one SELECT for each, and SQLite merges them in order (UNION ALL with ORDER BY over sorted parts): nothing is sorted, and a
+page costs what a page holds, however long the trail. tests/store/ holds the plans to that.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import apsw
+import orjson
+
+from audit.instants import to_ms
+from audit.query import Query
+from store.protocol import Position
+from store.sqlite_rows import OUTCOMES, id_bytes
+
+# More values than this are rather "most events" than a selection: then the trail is read by time and filtered.
+_MERGED_AT_MOST = 24
+
+
+class _Filter(NamedTuple):
+    """One field, the values it may have, and the index that has them in order."""
+
+    column: str
+    values: Sequence[int | str]
+    ordered_by: str
+
+
+class Selection(NamedTuple):
+    """What a query means in this file: the numbers of its texts, and its bounds in milliseconds."""
+
+    organization: int
+    filters: tuple[_Filter, ...]
+    since: int | None
+    until: int | None
+    descending: bool
+
+    def page(self, limit: int, after: Position | None) -> tuple[str, list[Any]]:
+        """SQL for (body, occurred_at, id) of up to `limit` events behind `after`."""
+        driving = self._driving()
+        bounds, bound_values = self._page_bounds(after)
+        order = "DESC" if self.descending else "ASC"
+        parts: list[str] = []
+        values: list[Any] = []
+        for value in driving.values if driving else (None,):
+            where, where_values = self._where(driving, value)
+            index = driving.ordered_by if driving else "by_time"
+            parts.append(
+                f"SELECT body, occurred_at, id FROM events INDEXED BY {index} WHERE {where}{bounds}"  # noqa: S608 no input
+            )
+            values += [*where_values, *bound_values]
+        return " UNION ALL ".join(parts) + f" ORDER BY occurred_at {order}, id {order} LIMIT ?", [*values, limit]
+
+    def counted(self, by: str | None = None, unfiltered_index: str = "by_time") -> tuple[str, list[Any]]:
+        """SQL for the number of events, or with `by` for (value, number) of each value of a column."""
+        driving = self._driving()
+        index = driving.ordered_by if driving else unfiltered_index
+        where, values = self._where(None, None)
+        if driving is not None and driving.column in ("outcome", "resource_id"):
+            # What a partial index leaves out has to be ruled out in the statement, or SQLite may not use it.
+            where += " AND outcome > 0" if driving.column == "outcome" else " AND resource_id IS NOT NULL"
+        for bound, sign in ((self.since, ">="), (self.until, "<")):
+            if bound is not None:
+                where += f" AND occurred_at {sign} ?"
+                values.append(bound)
+        column, group = (f"{by}, ", f" GROUP BY {by}") if by else ("", "")
+        return f"SELECT {column}count(*) FROM events INDEXED BY {index} WHERE {where}{group}", values  # noqa: S608 no input
+
+    def narrowed(self, column: str, values: Sequence[int], index: str) -> "Selection":
+        """The same with one more filter, in the place of one on the same column."""
+        kept = tuple(each for each in self.filters if each.column != column)
+        return self._replace(filters=(_Filter(column, values, index), *kept))
+
+    def _driving(self) -> _Filter | None:
+        return next((each for each in self.filters if each.ordered_by and len(each.values) <= _MERGED_AT_MOST), None)
+
+    def _where(self, driving: _Filter | None, value: int | str | None) -> tuple[str, list[Any]]:
+        where = "organization = ?"
+        values: list[Any] = [self.organization]
+        if driving is not None:
+            where += f" AND {driving.column} = ?"
+            values.append(value)
+            if driving.column == "outcome":
+                where += " AND outcome > 0"
+        for column, allowed, _ in self.filters:
+            if driving is None or column != driving.column:
+                where += f" AND {column} IN (SELECT value FROM json_each(?))"  # noqa: S608 no input
+                values.append(orjson.dumps(allowed).decode())
+        return where, values
+
+    def _page_bounds(self, after: Position | None) -> tuple[str, list[Any]]:
+        """The bounds of a page: the moving end as one comparison of (time, id), so that the index is entered right there."""
+        behind = None if after is None else (after.occurred_at, id_bytes(after.id))
+        where = ""
+        values: list[Any] = []
+        if self.descending:
+            # No id is smaller than the empty one: before (until, '') is before until.
+            ends = [end for end in (behind, None if self.until is None else (self.until, b"")) if end is not None]
+            if ends:
+                where += " AND (occurred_at, id) < (?, ?)"
+                values += min(ends)
+            if self.since is not None:
+                where += " AND occurred_at >= ?"
+                values.append(self.since)
+        else:
+            ends = [end for end in (behind, None if self.since is None else (self.since, b"")) if end is not None]
+            if ends:
+                where += " AND (occurred_at, id) > (?, ?)"
+                values += max(ends)
+            if self.until is not None:
+                where += " AND occurred_at < ?"
+                values.append(self.until)
+        return where, values
+
+
+def select(connection: apsw.Connection, query: Query) -> Selection | None:
+    """Look a query's texts up; None where one of them never occurred, so that nothing can match.
+
+    The filters are in the order in which they usually narrow: one resource, one person, some actions, what failed.
+    """
+    organization = connection.execute(
+        "SELECT organization FROM organizations WHERE id = ?", (query.organization_id,)
+    ).get
+    if organization is None:
+        return None
+    filters: list[_Filter] = []
+    if query.resource_ids:
+        filters.append(_Filter("resource_id", _distinct(query.resource_ids), "by_resource"))
+    if query.actors:
+        filters.append(_Filter("actor", _actors(connection, organization, query.actors), "by_actor"))
+    if query.actions or query.resource_types:
+        filters.append(_Filter("kind", _kinds(connection, organization, query), "by_kind"))
+    if query.outcomes:
+        outcomes = sorted({OUTCOMES[outcome] for outcome in query.outcomes})
+        filters.append(_Filter("outcome", outcomes, "" if 0 in outcomes else "by_outcome"))
+    if not all(each.values for each in filters):
+        return None
+    return Selection(
+        organization,
+        tuple(filters),
+        None if query.earliest is None else to_ms(query.earliest),
+        None if query.until is None else to_ms(query.until),
+        query.order == "desc",
+    )
+
+
+def _distinct(values: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+def _actors(connection: apsw.Connection, organization: int, words: Sequence[str]) -> list[int]:
+    """Number the actors whose id, name or email is one of the words."""
+    given = orjson.dumps(words).decode()
+    rows = connection.execute(
+        " UNION ".join(
+            f"SELECT actor FROM actors WHERE organization = ?1 AND {column} IN (SELECT value FROM json_each(?2))"  # noqa: S608
+            for column in ("id", "name", "email")
+        ),
+        (organization, given),
+    )
+    return [actor for (actor,) in rows]
+
+
+def _kinds(connection: apsw.Connection, organization: int, query: Query) -> list[int]:
+    rows = connection.execute(
+        "SELECT kind FROM kinds WHERE organization = ?1"
+        " AND (?2 = '[]' OR action IN (SELECT value FROM json_each(?2)))"
+        " AND (?3 = '[]' OR resource_type IN (SELECT value FROM json_each(?3)))",
+        (organization, orjson.dumps(query.actions).decode(), orjson.dumps(query.resource_types).decode()),
+    )
+    return [kind for (kind,) in rows]
