@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from audit.errors import StoreUnavailable
+from audit.errors import TrailkeeperError
 from lifecycle.classes import known
 from store.protocol import DayPartition, Store
 
@@ -88,7 +88,7 @@ def reap(
     for number, day in enumerate(days, 1):
         try:
             events = store.delete_day(day.retention, day.day)
-        except StoreUnavailable as error:
+        except TrailkeeperError as error:
             log.warning("day_not_deleted", index=day.name, error=str(error))
             failed.append(f"{day.name} could not be deleted: {error}")
         else:
