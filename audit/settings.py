@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     )
     depth: int = Field(8, ge=1, le=16, description="How deeply details may be nested.")
     request_bytes: int = Field(5 << 20, ge=1024, description="The largest request to ingest, unpacked.")
+    request_events: int = Field(10_000, ge=1, description="The most events in one request.")
+    ack_timeout_seconds: float = Field(
+        30, gt=0, description="How long `?ack=indexed` and `?ack=searchable` wait for the engine."
+    )
     clock_skew_seconds: int = Field(300, ge=0, description="How far ahead of the server an event's time may be.")
 
     jwt_secret: SecretStr | None = Field(None, description="The HS256 secret, for development; at least 32 bytes.")

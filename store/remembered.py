@@ -37,22 +37,28 @@ class RememberedRecords:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[str, dict[str, dict[str, Any]]] = {}
-        self._until: dict[str, float] = {}
+        self._read_at: dict[str, float] = {}
         if file is not None:
             # Absent at the first start; unreadable after a crash while it was written: then the store is asked, as ever.
             with contextlib.suppress(OSError, orjson.JSONDecodeError):
                 self._known = orjson.loads(file.read_bytes())
 
-    def all(self, kind: str, *, fresh: bool = False) -> Bodies:
-        """Give the bodies of a kind by id. Raises StoreUnavailable only where nothing was ever known."""
-        if fresh or self._clock() >= self._until.get(kind, float("-inf")):
+    def all(self, kind: str, *, max_age: float | None = None) -> Bodies:
+        """Give the bodies of a kind by id, read at most `max_age` seconds ago (default: `ttl`).
+
+        Raises StoreUnavailable only where nothing was ever known.
+        """
+        if self._age(kind) >= (self._ttl if max_age is None else max_age):
             with self._lock:
                 self._reload(kind)
         return self._known[kind]
 
     def forget(self, kind: str) -> None:
         """Ask the store again at the next reading: after this process wrote one."""
-        self._until.pop(kind, None)
+        self._read_at.pop(kind, None)
+
+    def _age(self, kind: str) -> float:
+        return self._clock() - self._read_at.get(kind, float("-inf"))
 
     def _reload(self, kind: str) -> None:
         try:
@@ -64,7 +70,7 @@ class RememberedRecords:
             if bodies != self._known.get(kind):
                 self._known = {**self._known, kind: bodies}
                 self._write()
-        self._until[kind] = self._clock() + self._ttl
+        self._read_at[kind] = self._clock()
 
     def _write(self) -> None:
         if self._file is None:

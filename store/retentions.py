@@ -19,11 +19,15 @@ class Retentions:
         own = self._remembered.all(KIND).get(organization_id)
         return Retention.parse(own["retention"]) if own else self.default
 
+    def refresh(self, max_age: float) -> None:
+        """Read them now unless they are younger than `max_age` seconds: for callers that must not wait in `of`."""
+        self._remembered.all(KIND, max_age=max_age)
+
     def own(self) -> dict[str, Retention]:
         """Give the retention of every organization that has one of its own."""
         return {
             organization_id: Retention.parse(body["retention"])
-            for organization_id, body in self._remembered.all(KIND, fresh=True).items()
+            for organization_id, body in self._remembered.all(KIND, max_age=0).items()
         }
 
     def classes(self) -> set[str]:

@@ -1,0 +1,109 @@
+"""The API as the command line uses it: over HTTP where a URL is given, in this process where not.
+
+In this process the very same application answers, so that reading is checked and recorded the same way: the operator, who
+could read the files anyway, is on the trail as whoever runs the command.
+"""
+
+import getpass
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import httpx
+import typer
+from pydantic import SecretStr
+
+from audit.errors import ConfigurationError, TrailkeeperError
+from audit.settings import Settings
+from cli.access import make_token
+from cli.compose import Trail
+
+Url = Annotated[
+    str | None,
+    typer.Option(envvar="TRAILKEEPER_URL", help="A running server; without it, the store of TRAILKEEPER_STORE_URL."),
+]
+Token = Annotated[str | None, typer.Option(envvar="TRAILKEEPER_TOKEN", help="An owner's or admin's token, for --url.")]
+
+
+class ServerError(TrailkeeperError):
+    """What the server answered, as it said it."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        super().__init__(
+            problem.get("detail", "The server refused."),
+            field=problem.get("field"),
+            limit=problem.get("limit"),
+            fix=problem.get("fix"),
+        )
+
+
+def operator() -> str:
+    """Name who runs this command."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+@asynccontextmanager
+async def reader(
+    settings: Settings, url: str | None, token: str | None, organization: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client that may read one organization's trail."""
+    if url is not None:
+        if token is None:
+            raise ConfigurationError(
+                "Reading from a server takes a token.",
+                field="TRAILKEEPER_TOKEN",
+                fix="Pass --token; for development `trailkeeper token` makes one.",
+            )
+        async with httpx.AsyncClient(base_url=url, headers=_bearer(token), timeout=60) as client:
+            yield client
+        return
+    # A secret of this process alone: the token never leaves it.
+    settings = settings.model_copy(
+        update={"jwt_secret": SecretStr(secrets.token_hex(32)), "jwt_jwks_url": None, "jwt_jwks_file": None}
+    )
+    settings = settings.model_copy(update={"jwt_algorithms": ("HS256",)})
+    token = make_token(settings, organization, "owner", f"operator:{operator()}", operator())
+    with Trail.open(settings, ingest=True) as trail:
+        app = trail.application(search=True)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app=app), base_url="http://in-process", headers=_bearer(token), timeout=60
+            ) as client,
+        ):
+            yield client
+
+
+async def get(client: httpx.AsyncClient, path: str, parameters: list[tuple[str, str]]) -> Any:
+    """Read one JSON answer. Raises ServerError with the server's own words."""
+    try:
+        response = await client.get(path, params=parameters)
+    except httpx.TransportError as error:
+        raise ConfigurationError(
+            f"The server at {client.base_url} doesn't answer: {error}.",
+            field="--url",
+            fix="Is it running? `trailkeeper serve` starts one.",
+        ) from None
+    if response.status_code != 200:
+        raise ServerError(problem_of(response))
+    return response.json()
+
+
+def problem_of(response: httpx.Response) -> dict[str, Any]:
+    """Read a problem document, or make one of whatever else came."""
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = None
+    if isinstance(problem, dict):
+        return problem
+    return {"detail": f"The server answered {response.status_code} {response.reason_phrase}."}
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}

@@ -1,0 +1,231 @@
+"""The way in, put together: what a service starts, feeds and stops.
+
+Embedded, the store is the log: one commit, and the event is durable and searchable. With OpenSearch, the spool is the log
+and a relay moves on what it holds.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from audit.access import Writer
+from audit.catalog import Catalog
+from audit.errors import Conflict, Invalid, TrailkeeperError, Unavailable
+from audit.event import Actor, ActorType, Event, Resource
+from audit.ids import new_id
+from audit.instants import utc_now
+from audit.settings import Settings
+from ingest.acks import Acks, Wait
+from ingest.commit import GroupCommit
+from ingest.relay import Relay
+from ingest.spool import Spool
+from ingest.validate import Validator
+from store.protocol import Candidate, Log, Outcome, Store, Written
+from store.retentions import Retentions
+
+SOURCE = "trailkeeper"
+_log = structlog.get_logger("trailkeeper.ingest")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """One event that is safe."""
+
+    id: str
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One event that was not taken, and why."""
+
+    id: str | None
+    error: TrailkeeperError
+
+
+Taken = Accepted | Rejected
+
+
+class Pipeline:
+    """Ingest over a store. `log` is where events are committed: the store itself, or a spool before it."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        catalog: Catalog,
+        retentions: Retentions,
+        store: Store,
+        log: Log,
+        clock: Callable[[], datetime] = utc_now,
+        on_fatal: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self.retentions = retentions
+        self.validator = Validator(
+            catalog, retentions, settings.limits, timedelta(seconds=settings.clock_skew_seconds), clock
+        )
+        self._commit = GroupCommit(log, on_fatal=on_fatal or _end_process)
+        self._acks = Acks()
+        self.spool = log if isinstance(log, Spool) else None
+        self.relay = (
+            Relay(
+                self.spool,
+                store,
+                self._acks,
+                max_bytes=settings.relay_bytes,
+                concurrency=settings.relay_concurrency,
+                on_conflict=lambda document, _: self._report_conflict(document.id, document.organization_id),
+            )
+            if self.spool
+            else None
+        )
+
+    def start(self) -> None:
+        """Start committing and relaying."""
+        self._commit.start()
+        if self.relay:
+            self.relay.start()
+
+    def stop(self, drain_seconds: float = 10.0) -> None:
+        """Commit what was taken, relay what can be relayed in time, and end."""
+        self._commit.stop()
+        if self.relay:
+            self.relay.stop(drain_seconds)
+        if self.spool:
+            self.spool.close()
+
+    def problem(self) -> str | None:
+        """Say what keeps events from reaching the store, if anything does."""
+        if self.relay and self.spool and self.relay.problem:
+            return f"{self.spool.depth:,} events wait for the store: {self.relay.problem}"
+        return None
+
+    def record(self, event: Event) -> None:
+        """Commit one event of Trailkeeper's own; it is durable on return. Blocks; not for an event loop's thread."""
+        (result,) = self._commit.append([self.validator.own(event)])
+        if result.outcome is Outcome.CONFLICT:
+            raise Conflict(f"The id {event.id} is taken.")
+
+    async def take(self, lines: Sequence[bytes], writer: Writer, ack: str | None = None) -> Sequence[Taken]:
+        """Validate and commit the events of one request; return what became of each, in order.
+
+        `ack` None returns after the commit, `indexed` and `searchable` after the engine's word. Raises SpoolFull,
+        DiskFull or Unavailable for all of them, with nothing acknowledged.
+        """
+        now = self.validator.now()
+        taken: list[Taken | None] = []
+        candidates: list[Candidate] = []
+        for number, line in enumerate(lines):
+            if number % 500 == 499:
+                await asyncio.sleep(0)  # let the loop's other requests have a turn
+            try:
+                candidates.append(self.validator.check(line, writer, now))
+                taken.append(None)
+            except TrailkeeperError as error:
+                taken.append(Rejected(_id_of(line), error))
+        if candidates:
+            accepted = iter(await self._commit_and_wait(candidates, ack))
+            taken = [next(accepted) if item is None else item for item in taken]
+        return [item for item in taken if item is not None]
+
+    async def _commit_and_wait(self, candidates: Sequence[Candidate], ack: str | None) -> Sequence[Taken]:
+        if ack is None or self.spool is None:
+            return await self._committed(candidates, {})
+        ids = {candidate.id for candidate in candidates}
+        wait = Wait(ids, ack == "searchable", asyncio.get_running_loop())
+        self._acks.add(wait, ids)
+        try:
+            appended = await self._commit.commit(candidates)
+            for candidate, result in zip(candidates, appended, strict=True):
+                if result.outcome is Outcome.CONFLICT or (
+                    result.outcome is Outcome.DUPLICATE
+                    and result.number is not None
+                    and not self.spool.holds(result.number)
+                ):
+                    wait.drop(candidate.id)
+            try:
+                await wait.all(self._settings.ack_timeout_seconds)
+            except TimeoutError:
+                raise Unavailable(
+                    "The events are committed and safe; the store hasn't taken them yet.",
+                    limit=self._settings.ack_timeout_seconds,
+                    fix="Send them again with the same ids to ask once more: they are stored once.",
+                    retry_after=5,
+                ) from None
+            return await self._answers(candidates, [result.outcome for result in appended], wait.outcomes)
+        finally:
+            self._acks.remove(wait, ids)
+
+    async def _committed(self, candidates: Sequence[Candidate], outcomes: Mapping[str, Written]) -> Sequence[Taken]:
+        appended = await self._commit.commit(candidates)
+        return await self._answers(candidates, [result.outcome for result in appended], outcomes)
+
+    async def _answers(
+        self, candidates: Sequence[Candidate], commits: Sequence[Outcome], outcomes: Mapping[str, Written]
+    ) -> Sequence[Taken]:
+        answers: list[Taken] = []
+        for candidate, committed in zip(candidates, commits, strict=True):
+            said = outcomes.get(candidate.id)
+            final = said.outcome if said and committed is Outcome.CREATED else committed
+            if committed is Outcome.CONFLICT:
+                await asyncio.to_thread(self._report_conflict, candidate.id, candidate.organization_id)
+            if final is Outcome.CREATED:
+                answers.append(Accepted(candidate.id))
+            elif final is Outcome.DUPLICATE:
+                answers.append(Accepted(candidate.id, duplicate=True))
+            elif final is Outcome.CONFLICT:
+                answers.append(Rejected(candidate.id, _conflict()))
+            else:
+                error = said.error if said else None
+                answers.append(Rejected(candidate.id, _refused(error)))
+        return answers
+
+    def _report_conflict(self, id: str, organization_id: str) -> None:
+        """Put it on the trail: somebody sent other content under an id that stands. Losing this report loses no event."""
+        event = Event(
+            id=new_id(),
+            occurred_at=self.validator.now(),
+            organization_id=organization_id,
+            actor=Actor(type=ActorType.SYSTEM, name="Trailkeeper"),
+            action="audit_log.conflict",
+            resource=Resource(type="audit_log", id=id),
+            details={"event_id": id},
+            source=SOURCE,
+        )
+        try:
+            self.record(event)
+        except TrailkeeperError as error:
+            _log.error("conflict_not_reported", id=id, organization_id=organization_id, error=str(error))
+
+
+def _conflict() -> TrailkeeperError:
+    return Conflict(
+        "Another event with this id is stored already; it still stands.",
+        field="id",
+        fix="Make one id an event. Send an event again unchanged, and it is recognised.",
+    )
+
+
+def _refused(error: str | None) -> TrailkeeperError:
+    return Invalid(
+        f"The store refused the event, and it lies among the dead letters: {error}.",
+        fix="Tell the operator: `trailkeeper deadletters list` shows it, nothing is lost.",
+    )
+
+
+def _id_of(line: bytes) -> str | None:
+    """Find the id of an event that was refused, so that its sender can tell which one it was."""
+    start = line.find(b'"id":"', 0, 200)
+    text = line[start + 6 : start + 42] if 0 <= start <= 2 else b""
+    return text.decode() if len(text) == 36 and text.isascii() and b'"' not in text and b"\\" not in text else None
+
+
+def _end_process(error: BaseException) -> None:
+    """End at once: after a failed fsync nobody knows what the disk holds, and a fresh start finds out."""
+    _log.critical("ending", error=repr(error), next="the next start recovers what was committed")
+    os._exit(70)

@@ -1,0 +1,147 @@
+"""From the spool to the store: in order of commit, a few requests in flight, until the engine has every event.
+
+Each event ends in one of two places: in the store (created, or there before), or among the dead letters with the engine's
+own error. What the engine can't take right now is tried again alone, with full-jitter backoff; nothing is tried again out of
+a batch that succeeded. A batch leaves the spool only when all of it is settled, so a crash at any point means sending it
+again, and the same id is stored once.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from audit.errors import StoreUnavailable
+from ingest.acks import Acks
+from ingest.spool import Batch, Spool
+from store.protocol import Document, Outcome, Store, Written
+
+_log = structlog.get_logger("trailkeeper.relay")
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
+
+
+class Relay:
+    """Moves events from a spool to a store, on `concurrency` threads, about `max_bytes` a request."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        store: Store,
+        acks: Acks,
+        *,
+        max_bytes: int,
+        concurrency: int,
+        on_conflict: Callable[[Document, str], None] = lambda document, error: None,
+    ) -> None:
+        self._spool = spool
+        self._store = store
+        self._acks = acks
+        self._max_bytes = max_bytes
+        self._on_conflict = on_conflict
+        self._read = threading.Lock()
+        self._taken = -1
+        self._stopping = threading.Event()
+        self._draining = threading.Event()
+        self.problem: str | None = None
+        """Why the engine took nothing at the last try; None while it does."""
+        self._threads = [
+            threading.Thread(target=self._run, name=f"relay-{number}", daemon=True) for number in range(concurrency)
+        ]
+
+    def start(self) -> None:
+        """Start with the oldest batch that is there."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, drain_seconds: float) -> None:
+        """Send what is there for up to `drain_seconds`, then end. What is left stays in the spool for the next start."""
+        self._draining.set()
+        self._wake()
+        deadline = time.monotonic() + drain_seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._stopping.set()
+        self._wake()
+        for thread in self._threads:
+            thread.join()
+
+    def _wake(self) -> None:
+        with self._spool.arrived:
+            self._spool.arrived.notify_all()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            batches = self._take()
+            if batches:
+                self._send(batches)
+            elif self._draining.is_set():
+                return
+
+    def _take(self) -> Sequence[Batch]:
+        """Read the next batches nobody has in hand; wait where there are none."""
+        with self._read:
+            batches = self._spool.read(self._taken, self._max_bytes)
+            if batches:
+                self._taken = batches[-1].first + len(batches[-1].documents) - 1
+                return batches
+        with self._spool.arrived:
+            # What was committed since the read above is seen here; what comes later notifies.
+            if self._spool.last <= self._taken and not self._draining.is_set():
+                self._spool.arrived.wait()
+        return ()
+
+    def _send(self, batches: Sequence[Batch]) -> None:
+        left: Sequence[Document] = [document for batch in batches for document in batch.documents]
+        dead: list[tuple[Document, str]] = []
+        pause = _FIRST_PAUSE
+        while True:
+            results = self._write(left)
+            if results is not None:
+                dead += self._bury(left, results)
+                again = [
+                    document
+                    for document, written in zip(left, results, strict=True)
+                    if written.outcome is Outcome.RETRY
+                ]
+                pause = _FIRST_PAUSE if len(again) < len(left) else pause
+                left = again
+            if not left:
+                self._spool.settle(batches, dead)
+                return
+            # Full jitter, so that instances that failed together don't come back together.
+            if self._stopping.wait(random.uniform(0, pause)):  # noqa: S311 not a secret
+                return
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _write(self, documents: Sequence[Document]) -> Sequence[Written] | None:
+        try:
+            results = self._store.write(documents, searchable=self._acks.wants_searchable(documents))
+        except StoreUnavailable as error:
+            if self.problem is None:
+                _log.warning("store_unavailable", error=str(error), waiting=self._spool.depth)
+            self.problem = str(error)
+            return None
+        refused = next((written.error for written in results if written.outcome is Outcome.RETRY), None)
+        if self.problem is not None and refused is None:
+            _log.info("store_available_again")
+        self.problem = refused
+        return results
+
+    def _bury(self, documents: Sequence[Document], results: Sequence[Written]) -> Sequence[tuple[Document, str]]:
+        """Pick the ones that will never be stored, and tell those who wait about all that are settled."""
+        dead: list[tuple[Document, str]] = []
+        settled: dict[str, Written] = {}
+        for document, written in zip(documents, results, strict=True):
+            if written.outcome is Outcome.RETRY:
+                continue
+            settled[document.id] = written
+            if written.outcome in (Outcome.REFUSED, Outcome.CONFLICT):
+                error = written.error or "another event with this id is stored already"
+                _log.error("dead_letter", id=document.id, organization_id=document.organization_id, error=error)
+                dead.append((document, error))
+                if written.outcome is Outcome.CONFLICT:
+                    self._on_conflict(document, error)
+        self._acks.announce(settled)
+        return dead

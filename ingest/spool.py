@@ -1,0 +1,245 @@
+"""The spool: where ingest commits events before OpenSearch has them, and the log that numbers them.
+
+One SQLite file through apsw (which brings its own current SQLite; the standard library's can be years old): WAL,
+synchronous=FULL, one row for each commit rather than one for each event. Rows leave once the engine has every event of
+them. The ids of the last `dedupe_window` events stay, so that most duplicates are answered without the engine; older ones
+the engine recognises.
+"""
+
+import hashlib
+import threading
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+import orjson
+
+from audit.errors import ConfigurationError, DiskFull, SpoolFull
+from audit.instants import format_instant, utc_now
+from audit.wire import stamp
+from store.protocol import Appended, Candidate, Document, Outcome
+from store.sqlite_file import require_sound_sqlite
+
+APPLICATION_ID = 0x544B5350  # "TKSP": so that `file` and a wrong path can tell what this is
+VERSION = 1
+_SCHEMA = """
+CREATE TABLE log (id TEXT NOT NULL, next INTEGER NOT NULL);
+-- One row a commit. heads: [[id, organization_id, occurred_at, retention], …]; bodies: stored events, one a line.
+CREATE TABLE batch (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL,
+                    heads BLOB NOT NULL, bodies BLOB NOT NULL);
+CREATE TABLE seen (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, digest BLOB NOT NULL);
+CREATE TABLE dead (id TEXT PRIMARY KEY, organization_id TEXT NOT NULL, occurred_at INTEGER NOT NULL,
+                   retention TEXT NOT NULL, body BLOB NOT NULL, error TEXT NOT NULL, buried_at TEXT NOT NULL);
+"""
+
+
+class Batch(NamedTuple):
+    """One committed row: the events of one commit, numbered from `first`."""
+
+    first: int
+    documents: Sequence[Document]
+    bytes: int
+
+
+class DeadLetter(NamedTuple):
+    """An acknowledged event that the engine won't take, with the engine's own words."""
+
+    document: Document
+    error: str
+    buried_at: str
+
+
+class Spool:
+    """The log of one ingest instance. Thread-safe; one process at a time (it holds the file's lock).
+
+    `high_water` is in bytes of events waiting for the engine.
+    """
+
+    def __init__(
+        self, path: Path, *, log_id: str | None = None, dedupe_window: int = 1_000_000, high_water: int = 1 << 30
+    ) -> None:
+        require_sound_sqlite(apsw.sqlite_lib_version())
+        self.path = path
+        self._window = dedupe_window
+        self._high_water = high_water
+        self._lock = threading.Lock()
+        self.arrived = threading.Condition()
+        """Notified when there is more for the relay."""
+        try:
+            self._db = apsw.Connection(str(path))
+            # Held until the process ends: two relays over one spool would be harmless, two logs with one name would not.
+            self._db.pragma("locking_mode", "exclusive")
+            self._db.pragma("journal_mode", "wal")
+            self._db.pragma("synchronous", "full")
+            self._open_schema(log_id)
+        except apsw.BusyError:
+            raise ConfigurationError(
+                f"The spool {path} is in use by another process.",
+                field="TRAILKEEPER_SPOOL_PATH",
+                fix="Give each ingest instance a spool of its own, or go through the running one with --url.",
+            ) from None
+        except (apsw.CantOpenError, apsw.NotADBError) as error:
+            raise ConfigurationError(
+                f"The spool {path} can't be opened: {error}.",
+                field="TRAILKEEPER_SPOOL_PATH",
+                fix="Name a file in a folder that this user may write.",
+            ) from None
+        self.log_id: str
+        self._next: int
+        self.depth: int
+        self.bytes: int
+        self.log_id, self._next = next(iter(self._db.execute("SELECT id, next FROM log")))
+        self.depth, self.bytes = next(
+            iter(self._db.execute("SELECT ifnull(sum(count), 0), ifnull(sum(bytes), 0) FROM batch"))
+        )
+
+    def append(self, candidates: Sequence[Candidate]) -> Sequence[Appended]:
+        """Commit the new ones among the candidates. Raises SpoolFull or DiskFull, with nothing committed."""
+        with self._lock:
+            if self.bytes > self._high_water:
+                raise SpoolFull(
+                    f"{self.depth:,} events wait for the engine.",
+                    limit=self._high_water,
+                    fix="Send it again later; the operator finds the reason at /readyz.",
+                    retry_after=5,
+                )
+            try:
+                with self._db:
+                    appended, size = self._append(candidates)
+            except (apsw.FullError, apsw.IOError) as error:
+                if isinstance(error, apsw.IOError) and getattr(error, "extendedresult", None) not in _NO_ROOM:
+                    raise  # a failed read or fsync: not to be survived
+                raise DiskFull("The spool's disk is full.", fix="Make room, then send it again.") from None
+            created = sum(result.outcome is Outcome.CREATED for result in appended)
+            self._next += created
+            self.depth += created
+            self.bytes += size
+        if created:
+            with self.arrived:
+                self.arrived.notify_all()
+        return appended
+
+    @property
+    def last(self) -> int:
+        """The number of the newest event; -1 where there never was one."""
+        return self._next - 1
+
+    def read(self, after: int, max_bytes: int) -> Sequence[Batch]:
+        """Return the next batches numbered above `after`, up to about `max_bytes`; at least one where there is any."""
+        batches: list[Batch] = []
+        size = 0
+        with self._lock:
+            for first, count, length, heads, bodies in self._db.execute(
+                "SELECT first, count, bytes, heads, bodies FROM batch WHERE first > ? ORDER BY first", (after,)
+            ):
+                if batches and size + length > max_bytes:
+                    break
+                size += length
+                documents = [
+                    Document(*head, body) for head, body in zip(orjson.loads(heads), bodies.split(b"\n"), strict=True)
+                ]
+                assert len(documents) == count
+                batches.append(Batch(first, documents, length))
+        return batches
+
+    def settle(self, batches: Sequence[Batch], dead: Sequence[tuple[Document, str]] = ()) -> None:
+        """Let go of batches whose every event the engine has, or that are buried here, in the same transaction."""
+        now = format_instant(utc_now())
+        with self._lock:
+            with self._db:
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO dead VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    [(*document, error, now) for document, error in dead],
+                )
+                self._db.executemany("DELETE FROM batch WHERE first = ?", [(batch.first,) for batch in batches])
+                self._db.execute("DELETE FROM seen WHERE number < ?", (self._next - self._window,))
+            self.depth -= sum(len(batch.documents) for batch in batches)
+            self.bytes -= sum(batch.bytes for batch in batches)
+
+    def holds(self, number: int) -> bool:
+        """Tell whether the event with this number is still waiting for the engine."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT first + count FROM batch WHERE first <= ? ORDER BY first DESC LIMIT 1", (number,)
+            ).fetchone()
+        return row is not None and number < row[0]
+
+    def dead_letters(self) -> Sequence[DeadLetter]:
+        """List the dead letters, oldest burial first."""
+        with self._lock:
+            return [
+                DeadLetter(Document(id, organization_id, occurred_at, retention, body), error, buried_at)
+                for id, organization_id, occurred_at, retention, body, error, buried_at in self._db.execute(
+                    "SELECT id, organization_id, occurred_at, retention, body, error, buried_at FROM dead "
+                    "ORDER BY buried_at, id"
+                )
+            ]
+
+    def close(self) -> None:
+        """Close the file; everything acknowledged is in it."""
+        with self._lock:
+            self._db.close()
+
+    def _append(self, candidates: Sequence[Candidate]) -> tuple[Sequence[Appended], int]:
+        keys = [uuid.UUID(candidate.id).bytes for candidate in candidates]
+        seen: dict[bytes, tuple[int, bytes]] = {
+            row[0]: (row[1], row[2])
+            for row in self._db.executemany("SELECT id, number, digest FROM seen WHERE id = ?", [(k,) for k in keys])
+        }
+        appended: list[Appended] = []
+        fresh: list[tuple[int, bytes, bytes]] = []
+        heads: list[tuple[str, str, int, str]] = []
+        bodies: list[bytes] = []
+        number = self._next
+        for key, candidate in zip(keys, candidates, strict=True):
+            digest = hashlib.blake2b(candidate.normal, digest_size=16).digest()
+            if (before := seen.get(key)) is not None:
+                outcome = Outcome.DUPLICATE if before[1] == digest else Outcome.CONFLICT
+                appended.append(Appended(outcome, before[0]))
+                continue
+            seen[key] = (number, digest)
+            fresh.append((number, key, digest))
+            heads.append((candidate.id, candidate.organization_id, candidate.occurred_at, candidate.retention))
+            bodies.append(stamp(candidate.normal, candidate.received_at, self.log_id, number, candidate.known))
+            appended.append(Appended(Outcome.CREATED, number))
+            number += 1
+        size = 0
+        if fresh:
+            text = b"\n".join(bodies)
+            size = len(text)
+            self._db.executemany("INSERT INTO seen VALUES (?, ?, ?)", fresh)
+            self._db.execute(
+                "INSERT INTO batch VALUES (?, ?, ?, ?, ?)",
+                (self._next, len(fresh), size, orjson.dumps(heads), text),
+            )
+            self._db.execute("UPDATE log SET next = ?", (number,))
+        return appended, size
+
+    def _open_schema(self, log_id: str | None) -> None:
+        with self._db:
+            version = self._db.pragma("user_version")
+            if version == 0:
+                self._db.execute(_SCHEMA)
+                self._db.execute("INSERT INTO log VALUES (?, 0)", (log_id or f"log-{uuid.uuid4().hex[:12]}",))
+                self._db.pragma("application_id", APPLICATION_ID)
+                self._db.pragma("user_version", VERSION)
+                return
+        if self._db.pragma("application_id") != APPLICATION_ID or version > VERSION:
+            raise ConfigurationError(
+                f"{self.path} is no spool of this version of Trailkeeper.",
+                field="TRAILKEEPER_SPOOL_PATH",
+                fix="Name a spool file, or upgrade Trailkeeper.",
+            )
+        standing = self._db.execute("SELECT id FROM log").get
+        if log_id is not None and log_id != standing:
+            raise ConfigurationError(
+                f"{self.path} is the spool of the log {standing!r}, not of {log_id!r}.",
+                field="TRAILKEEPER_LOG_ID",
+                fix="A spool keeps its log's name; give another log another file.",
+            )
+
+
+# An I/O error that means "no room", rather than a disk that fails: a quota, or a file size limit.
+_NO_ROOM = (apsw.SQLITE_IOERR_WRITE,)
