@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import structlog
-import trailkeeper
-from trailkeeper import pipeline
 
+import trailkeeper
 from sdk.tests.support import Ingest
+from trailkeeper import pipeline
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import trailkeeper
 
+import trailkeeper
 from sdk.tests.support import Ingest, journaled, until
 
 # Emits as fast as it can, and tells each resource id once its call has returned. Killed at any moment.

@@ -13,9 +13,10 @@ from uuid import UUID
 
 import pytest
 import structlog
-import trailkeeper
 from hypothesis import given
 from hypothesis import strategies as st
+
+import trailkeeper
 from trailkeeper import Action, Actor, InvalidEventError, capture_audit
 from trailkeeper.encode import encode
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trailkeeper
-from trailkeeper.delivery.segment import Segment
 
+import trailkeeper
 from sdk.tests.support import Ingest, journaled, problem, rejected, until
+from trailkeeper.delivery.segment import Segment
 
 Audit = trailkeeper.AuditLogger
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trailkeeper
 
+import trailkeeper
 from sdk.tests.support import Ingest, journaled, problem, rejected
 
 Audit = trailkeeper.AuditLogger
