@@ -3,9 +3,9 @@
 import argparse
 import socket
 
-import trailkeeper
 import uvicorn
 
+import trailkeeper
 from examples.gateway.app import create_app
 
 

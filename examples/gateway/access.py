@@ -8,11 +8,11 @@ the organization and the actor.
 from dataclasses import dataclass
 from typing import Annotated
 
-import trailkeeper
 from fastapi import Depends, Header, HTTPException, Request
-from trailkeeper import Action, AuditLogger
 
+import trailkeeper
 from examples.gateway.state import Organization, found
+from trailkeeper import Action, AuditLogger
 
 RANKS = {"developer": 1, "admin": 2, "owner": 3}
 

@@ -3,13 +3,13 @@
 from copy import copy
 from typing import Literal
 
-import trailkeeper
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
-from trailkeeper import Action
 
+import trailkeeper
 from examples.gateway.access import SignedIn, failed
 from examples.gateway.state import ApiKey, found, new_id
+from trailkeeper import Action
 
 router = APIRouter(prefix="/organizations/{organization_id}/api-keys", tags=["API keys"])
 LARGEST_LIMIT = 10_000

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import trailkeeper
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
+import trailkeeper
 from examples.gateway import api_keys, billing, demo_mode, iam_rules, organizations, projects, provider_keys, team
 from examples.gateway.state import seed
 

@@ -3,13 +3,13 @@
 from copy import copy
 from typing import Literal
 
-import trailkeeper
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
-from trailkeeper import Action
 
+import trailkeeper
 from examples.gateway.access import Caller, SignedIn, failed
 from examples.gateway.state import Subscription, new_id
+from trailkeeper import Action
 
 router = APIRouter(prefix="/organizations/{organization_id}/billing", tags=["billing"])
 

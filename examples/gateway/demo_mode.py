@@ -1,11 +1,12 @@
 """What only the demo has: a clock that a request can set, so that a fortnight passes in seconds. Not to copy."""
 
-import trailkeeper
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
+
+import trailkeeper
 
 router = APIRouter(prefix="/demo", tags=["demo"])
 

@@ -3,13 +3,13 @@
 from copy import copy
 from typing import Literal
 
-import trailkeeper
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
-from trailkeeper import Action
 
+import trailkeeper
 from examples.gateway.access import SignedIn
 from examples.gateway.state import IamRule, changed, found, new_id
+from trailkeeper import Action
 
 router = APIRouter(prefix="/organizations/{organization_id}/api-keys/{key_id}/iam-rules", tags=["IAM rules"])
 RuleType = Literal["allow_models", "deny_models", "allow_providers", "deny_providers"]

@@ -2,13 +2,13 @@
 
 from copy import copy
 
-import trailkeeper
 from fastapi import APIRouter
 from pydantic import BaseModel
-from trailkeeper import Action
 
+import trailkeeper
 from examples.gateway.access import SignedIn
 from examples.gateway.state import changed
+from trailkeeper import Action
 
 router = APIRouter(prefix="/organizations/{organization_id}", tags=["organization"])
 

@@ -2,13 +2,13 @@
 
 from copy import copy
 
-import trailkeeper
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
-from trailkeeper import Action
 
+import trailkeeper
 from examples.gateway.access import SignedIn, failed
 from examples.gateway.state import Project, changed, found, new_id
+from trailkeeper import Action
 
 router = APIRouter(prefix="/organizations/{organization_id}/projects", tags=["projects"])
 

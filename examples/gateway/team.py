@@ -3,13 +3,13 @@
 from copy import copy
 from typing import Literal
 
-import trailkeeper
 from fastapi import APIRouter
 from pydantic import BaseModel
-from trailkeeper import Action
 
+import trailkeeper
 from examples.gateway.access import RANKS, SignedIn, denied, failed
 from examples.gateway.state import Member, Organization, found
+from trailkeeper import Action
 
 router = APIRouter(prefix="/organizations/{organization_id}/members", tags=["team"])
 Role = Literal["owner", "admin", "developer"]

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import trailkeeper
 
+import trailkeeper
 from audit.catalog import load_catalog
 from audit.event import Event
 from audit.wire import Limits, parse_event

@@ -7,12 +7,12 @@ from random import Random
 from typing import Any
 
 import pytest
-import trailkeeper
-from trailkeeper import Action
 
+import trailkeeper
 from audit.event import Event
 from examples.gateway.drive import calendar, drive, flushed, open_office
 from tests.examples.serving import served
+from trailkeeper import Action
 
 Json = dict[str, Any]
 

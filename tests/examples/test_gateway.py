@@ -6,13 +6,13 @@ from typing import Any
 
 import httpx
 import pytest
-from trailkeeper import Action
 
 from audit.catalog import load_catalog
 from audit.event import Event
 from examples.gateway.access import PERMISSIONS, RANKS
 from examples.gateway.app import ORGANIZATION
 from examples.gateway.people import PEOPLE, Office
+from trailkeeper import Action
 
 Json = dict[str, Any]
 ADA = {"type": "user", "id": "usr_ada", "name": "Ada Okafor", "email": "ada@northwind.example"}
