@@ -19,10 +19,18 @@ from pydantic import (
 from audit.event import ActionName, OrganizationId, Outcome, ResourceType
 from audit.instants import ceil_ms, parse_instant
 
+
+def _next_millisecond(moment: datetime) -> datetime:
+    try:
+        return ceil_ms(moment)
+    except OverflowError:
+        raise ValueError("is past the last millisecond there is") from None
+
+
 Bound = Annotated[
     datetime,
     BeforeValidator(lambda value: value if isinstance(value, datetime) else parse_instant(value)),
-    AfterValidator(ceil_ms),
+    AfterValidator(_next_millisecond),
 ]
 Order = Literal["desc", "asc"]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=512)]
