@@ -53,18 +53,18 @@ def test_an_index_just_attached_has_its_policy_and_no_state_yet() -> None:
 
 def test_policy_version_zero_is_a_version() -> None:
     managed = explained(INITIALIZED)
-    assert (0, "hot", False) == (managed.policy_seq_no, managed.state, managed.failed)
-    assert "Successfully initialized policy: x" == managed.message
+    assert (managed.policy_seq_no, managed.state, managed.failed) == (0, "hot", False)
+    assert managed.message == "Successfully initialized policy: x"
 
 
 def test_an_index_that_is_too_young_has_not_failed() -> None:
     managed = explained(TOO_YOUNG)
-    assert ("hot", False, True) == (managed.state, managed.failed, managed.enabled)
+    assert (managed.state, managed.failed, managed.enabled) == ("hot", False, True)
 
 
 def test_an_index_that_is_due_is_on_its_way_without_a_state() -> None:
     managed = explained(DUE)
-    assert ("delete", "Transitioning to delete [index=vt-1]") == (managed.state, managed.message)
+    assert (managed.state, managed.message) == ("delete", "Transitioning to delete [index=vt-1]")
 
 
 def test_a_failed_action_is_seen() -> None:
@@ -87,7 +87,7 @@ def test_two_hundred_does_not_mean_done() -> None:
 def test_a_policy_is_read_with_the_numbers_that_a_write_must_name() -> None:
     answer = {"_id": "x", "_version": 2, "_seq_no": 11, "_primary_term": 1, "policy": {"policy_id": "x", "states": []}}
     standing = read_policy(answer)
-    assert ("x", 11, 1, []) == (standing.id, standing.seq_no, standing.primary_term, standing.body["states"])
+    assert (standing.id, standing.seq_no, standing.primary_term, standing.body["states"]) == ("x", 11, 1, [])
 
 
 def test_only_indices_on_another_version_of_the_very_policy_are_outdated() -> None:
@@ -98,7 +98,7 @@ def test_only_indices_on_another_version_of_the_very_policy_are_outdated() -> No
         Managed("not-begun", "x"),
         Managed("of-another", "y", policy_seq_no=0),
     ]
-    assert ["old"] == outdated(standing, managed)
+    assert outdated(standing, managed) == ["old"]
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,12 @@ def test_a_policy_has_its_class_as_min_index_age_and_only_deletes(retention: Ret
     body = policy(retention)["policy"]
     states = {state["name"]: state for state in body["states"]}
     first = states[body["default_state"]]
-    assert [] == first["actions"]
+    assert first["actions"] == []
     (transition,) = first["transitions"]
     assert {"min_index_age": str(retention)} == transition["conditions"]
     last = states[transition["state_name"]]
-    assert [{"delete": {}}] == last["actions"]
-    assert [] == last["transitions"]
+    assert last["actions"] == [{"delete": {}}]
+    assert last["transitions"] == []
     assert str(retention.days) in body["description"]
 
 
@@ -105,12 +105,12 @@ def as_ism_gives_it(retention: Retention, **more: object) -> StandingPolicy:
 
 
 def test_what_ism_adds_is_no_difference() -> None:
-    assert "unchanged" == compare("trailkeeper-90d", as_ism_gives_it(Retention(90)), policy(Retention(90))).action
+    assert compare("trailkeeper-90d", as_ism_gives_it(Retention(90)), policy(Retention(90))).action == "unchanged"
 
 
 def test_another_age_is_a_difference_and_is_shown() -> None:
     change = compare("trailkeeper-90d", as_ism_gives_it(Retention(30)), policy(Retention(90)))
-    assert "update" == change.action
+    assert change.action == "update"
     assert '-            "min_index_age": "30d"' in change.diff
     assert '+            "min_index_age": "90d"' in change.diff
     assert "retry" not in change.diff
@@ -119,10 +119,10 @@ def test_another_age_is_a_difference_and_is_shown() -> None:
 def test_a_state_too_many_is_a_difference() -> None:
     extra = {"name": "warm", "actions": [], "transitions": []}
     standing = as_ism_gives_it(Retention(90), states=[*policy(Retention(90))["policy"]["states"], extra])
-    assert "update" == compare("trailkeeper-90d", standing, policy(Retention(90))).action
+    assert compare("trailkeeper-90d", standing, policy(Retention(90))).action == "update"
 
 
 def test_a_missing_policy_is_to_be_created_and_shown_whole() -> None:
     change = compare("trailkeeper-90d", None, policy(Retention(90)))
-    assert ("ISM policy", "trailkeeper-90d", "create") == (change.kind, change.name, change.action)
+    assert (change.kind, change.name, change.action) == ("ISM policy", "trailkeeper-90d", "create")
     assert "min_index_age" in change.diff

@@ -46,7 +46,7 @@ def held(*days: tuple[str, date], broken: str | None = None) -> tuple[Held, Stor
 
 def test_one_millisecond_before_it_is_due_a_day_stays(sqlite: SqliteStore) -> None:
     sqlite.write([document("acme", "90d", DAY)])
-    assert () == reap(sqlite, DUE - MILLISECOND).gone
+    assert reap(sqlite, DUE - MILLISECOND).gone == ()
     assert names("90d", DAY) == [day.name for day in sqlite.days()]
 
 
@@ -54,8 +54,8 @@ def test_at_the_instant_it_is_due_a_day_goes(sqlite: SqliteStore) -> None:
     last_of_the_day = time(23, 59, 59, 999_000)
     sqlite.write([document("acme", "90d", DAY), document("acme", "90d", DAY, last_of_the_day)])
     (gone,) = reap(sqlite, DUE).gone
-    assert ("90d", DAY, DUE, 2) == (gone.retention, gone.day, gone.due, gone.events)
-    assert [] == list(sqlite.days())
+    assert (gone.retention, gone.day, gone.due, gone.events) == ("90d", DAY, DUE, 2)
+    assert list(sqlite.days()) == []
 
 
 def test_only_days_and_classes_that_are_due_go(sqlite: SqliteStore) -> None:
@@ -67,7 +67,7 @@ def test_only_days_and_classes_that_are_due_go(sqlite: SqliteStore) -> None:
             document("held", "forever", DAY),
         ]
     )
-    assert ["90d"] == [gone.retention for gone in reap(sqlite, DUE).gone]
+    assert [gone.retention for gone in reap(sqlite, DUE).gone] == ["90d"]
     assert names("365d", DAY) + names("forever", DAY) + names("90d", DAY + timedelta(days=1)) == [
         day.name for day in sqlite.days()
     ]
@@ -75,46 +75,46 @@ def test_only_days_and_classes_that_are_due_go(sqlite: SqliteStore) -> None:
 
 def test_a_backfilled_day_goes_by_its_own_date_and_not_by_when_it_came(sqlite: SqliteStore) -> None:
     sqlite.write([document("acme", "90d", date(2020, 1, 1))])
-    assert 1 == reap(sqlite, DUE).gone[0].events
+    assert reap(sqlite, DUE).gone[0].events == 1
 
 
 def test_done_again_there_is_nothing_left_to_do(sqlite: SqliteStore) -> None:
     sqlite.write([document("acme", "90d", DAY)])
     reap(sqlite, DUE)
-    assert () == reap(sqlite, DUE).gone
+    assert reap(sqlite, DUE).gone == ()
 
 
 def test_progress_is_told_day_by_day() -> None:
     _, store = held(("90d", DAY), ("90d", DAY - timedelta(days=1)), ("365d", DAY))
     told: list[tuple[int, int]] = []
     reap(store, DUE, progress=lambda done, total: told.append((done, total)))
-    assert [(1, 2), (2, 2)] == told
+    assert told == [(1, 2), (2, 2)]
 
 
 def test_a_day_that_fails_holds_up_no_other() -> None:
     days, store = held(("30d", DAY), ("90d", DAY), broken="30d")
     reaping = reap(store, DUE)
-    assert ["90d"] == [gone.retention for gone in reaping.gone]
-    assert ["30d"] == [day.retention for day in days.held]
+    assert [gone.retention for gone in reaping.gone] == ["90d"]
+    assert [day.retention for day in days.held] == ["30d"]
     assert "The disk is away." in reaping.failed[0]
 
 
 def test_what_is_left_out_stays() -> None:
     days, store = held(("30d", DAY), ("90d", DAY))
     reap(store, DUE, only=lambda day: day.retention != "30d")
-    assert ["30d"] == [day.retention for day in days.held]
+    assert [day.retention for day in days.held] == ["30d"]
 
 
 @pytest.mark.parametrize("retention", ["forever", "hold", "0d", "90", ""])
 def test_a_class_that_is_no_length_of_time_is_never_due(retention: str) -> None:
     _, store = held((retention, date(1970, 1, 1)))
-    assert [] == due(store, datetime(9999, 1, 1, tzinfo=UTC))
+    assert due(store, datetime(9999, 1, 1, tzinfo=UTC)) == []
 
 
 def test_a_day_is_overdue_an_hour_after_it_was_due() -> None:
     _, store = held(("90d", DAY))
-    assert [] == overdue(store, DUE + timedelta(hours=1) - MILLISECOND)
-    assert [DAY] == [day.day for day in overdue(store, DUE + timedelta(hours=1))]
+    assert overdue(store, DUE + timedelta(hours=1) - MILLISECOND) == []
+    assert [day.day for day in overdue(store, DUE + timedelta(hours=1))] == [DAY]
 
 
 days = st.dates(date(1990, 1, 1), date(2100, 12, 31))
