@@ -90,6 +90,7 @@ class Ingest:
 
 def problem(status: int, **headers: str) -> tuple[int, dict[str, str], bytes]:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
+    names.setdefault("Content-Type", "application/problem+json")
     return status, names, json.dumps({"title": "No", "status": status, "detail": "Not now."}).encode()
 
 

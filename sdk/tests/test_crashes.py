@@ -116,7 +116,12 @@ def test_emitters_killed_side_by_side_share_a_folder(
     processes = [start(EMITTER, ingest.url, folder) for _ in range(4)]
     firsts = [process.stdout.readline() for process in processes if process.stdout]
     told = [line.decode().strip() for line in firsts]
-    killer = threading.Timer(0.1, lambda: [process.kill() for process in processes])
+
+    def kill_all() -> None:
+        for process in processes:
+            process.kill()
+
+    killer = threading.Timer(0.1, kill_all)
     killer.start()
     for process in processes:
         assert process.stdout is not None

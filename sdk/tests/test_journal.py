@@ -112,6 +112,19 @@ def test_a_wrong_key_is_said_once_and_costs_no_event(
     assert len(ingest.events) == 1
 
 
+def test_a_proxys_refusal_is_not_taken_for_ingests(audit: Audit, folder: Path, ingest: Ingest) -> None:
+    """As nginx says 400 to plain HTTP on its TLS port: about the address, not about any event."""
+    ingest.behave = lambda _: problem(400, Content_Type="text/html")
+    trailkeeper.configure(url=ingest.url, journal=folder, ship_interval=0.01)
+    audit.info("api_key.create")
+    until(lambda: ingest.requests)
+
+    assert not trailkeeper.flush(0.1)
+    assert rejected(folder) == []
+    ingest.behave = lambda _: None
+    assert trailkeeper.flush(10)
+
+
 def test_a_rejected_event_is_kept_with_its_problem_and_its_neighbours_go_on(
     audit: Audit, folder: Path, ingest: Ingest, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -155,7 +168,7 @@ def test_a_lost_answer_is_asked_for_again_and_the_event_is_there_once(
         given = commit(*request)
         return (0, {}, b"") if next(committed_unheard, False) else given
 
-    ingest.answer = answer  # type: ignore[method-assign]
+    ingest.answer = answer  # type: ignore[method-assign,assignment]
     trailkeeper.configure(url=ingest.url, journal=folder, ship_interval=0.01)
 
     audit.info("api_key.create")
@@ -336,7 +349,7 @@ def test_a_segment_that_somebody_writes_is_nobody_elses(audit: Audit, folder: Pa
 
 
 def test_with_fsync_every_event_is_synced(audit: Audit, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced = []
+    synced: list[int] = []
     monkeypatch.setattr(os, "fdatasync", synced.append)
     trailkeeper.configure(journal=folder, journal_fsync=True)
 

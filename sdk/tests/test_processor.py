@@ -15,7 +15,7 @@ from trailkeeper import Action, AuditProcessor, capture_audit
 
 def chain(processor: AuditProcessor) -> tuple[Any, CapturingLogger]:
     end = CapturingLogger()
-    processors = [merge_contextvars, structlog.processors.add_log_level, processor]
+    processors: list[Any] = [merge_contextvars, structlog.processors.add_log_level, processor]
     logger = structlog.wrap_logger(end, processors=processors, wrapper_class=structlog.BoundLogger)
     return logger.bind(organization_id="org_1", actor={"id": "u_1"}), end
 

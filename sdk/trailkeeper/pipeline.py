@@ -180,4 +180,11 @@ def _at_exit() -> None:
         _close(delivery, _AT_EXIT)
 
 
+def _after_fork_in_child() -> None:
+    """Give the child a lock that no thread of its parent's holds."""
+    global _changing
+    _changing = threading.RLock()
+
+
 atexit.register(_at_exit)
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -49,7 +49,7 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Misconfigured:
-    """Not like this: the key (401, 403) or the address (3xx, 404, 405) is wrong, and a person has to mend it."""
+    """Not like this: the key (401, 403) or the address (3xx, other 4xx) is wrong, and a person has to mend it."""
 
     reason: str
 
@@ -157,9 +157,10 @@ def _understand(status: int, headers: Any, answer: bytes) -> Answer:
     reason = f"HTTP {status}: {problem.get('detail') or problem.get('title')}"
     if status in _LATER or status >= 500:
         return Unavailable(reason, _read_retry_after(headers.get("Retry-After")))
-    if status in (401, 403, 404, 405) or status < 400:
-        return Misconfigured(reason)
-    return Refused(problem)
+    # Any other word than ingest's own is about the way there (a proxy, a wrong port), never about an event.
+    if status == 413 or (status in (400, 422) and "problem+json" in (headers.get("Content-Type") or "")):
+        return Refused(problem)
+    return Misconfigured(reason)
 
 
 def _read_results(answer: bytes, sent: int) -> Committed | Unavailable:

@@ -127,7 +127,9 @@ class Shipper:
                     self._turn(stop)
                 except Exception:
                     # A full disk, a folder taken away: the next turn may do better, and must be there to do it.
-                    _log.exception("trailkeeper: the journal in %s could not be shipped", self._journal.folder)
+                    if not self._told:
+                        self._told = True
+                        _log.exception("trailkeeper: the journal in %s could not be shipped", self._journal.folder)
                     self._back_off()
                     self._failed()
             for segment in self._adopted:
@@ -155,15 +157,21 @@ class Shipper:
             if not self._ship(client, segment, stop, own=True):
                 return
             self._end(segment, own=True)
-        if active is not None and not self._ship(client, active, stop, own=True):
+        if active is not None and not self._ship(client, active, stop, own=True, growing=True):
             return
         for segment in list(self._adopted):
             if not self._ship(client, segment, stop, own=False):
                 return
             self._end(segment, own=False)
 
-    def _ship(self, client: IngestClient, segment: Segment, stop: threading.Event, *, own: bool) -> bool:
-        """Ship the whole lines of a segment; False where ingest did not take them."""
+    def _ship(
+        self, client: IngestClient, segment: Segment, stop: threading.Event, *, own: bool, growing: bool = False
+    ) -> bool:
+        """Ship the whole lines of a segment; False where ingest did not take them.
+
+        What came into a growing one meanwhile, if it is little, waits for the next turn: many small requests would cost
+        the application's own threads more (the interpreter lock) than they gain.
+        """
         while body := segment.read(self._batch_bytes):
             if not own:
                 sound = _sound_start(body)
@@ -171,8 +179,11 @@ class Shipper:
                     self._skip(segment, body[: body.index(b"\n") + 1])
                     continue
                 body = sound
+            full = len(body) * 2 > self._batch_bytes
             if not self._send(client, body, segment, own=own) or stop.is_set():
                 return False
+            if growing and not full:
+                break
         return True
 
     def _skip(self, segment: Segment, line: bytes) -> None:
@@ -199,6 +210,7 @@ class Shipper:
                     self._reject(body, problem)
                     self._advance(segment, len(body), own=own)
                     return True
+                self._batch_bytes = max(_SMALLEST_BATCH, self._batch_bytes // 2)
                 half = len(lines) // 2
                 return self._send(client, b"".join(lines[:half]), segment, own=own) and self._send(
                     client, b"".join(lines[half:]), segment, own=own
