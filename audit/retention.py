@@ -1,7 +1,7 @@
 """Retention: how long an organization's events stay, as a class named after its length.
 
-`90d` means: an event is visible for 90 days to the second after it occurred, and the whole of its UTC day is deleted once the
-end of that day is 90 days past. `forever` is never deleted.
+`90d` means: an event is visible for 90 days to the second after it occurred, and the whole of its UTC day is deleted once
+the end of that day is 90 days past. `forever` is never deleted.
 """
 
 import re

@@ -8,8 +8,9 @@ that refuses a repeated key.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import jiter
@@ -37,10 +38,13 @@ class Limits:
     depth: int = 8
 
 
-def parse_event(line: bytes, limits: Limits, defaults: Mapping[str, str]) -> tuple[Event, bytes]:
+Defaults = Mapping[str, Callable[[], str]]
+
+
+def parse_event(line: bytes, limits: Limits, defaults: Defaults = MappingProxyType({})) -> tuple[Event, bytes]:
     """Read one JSON event; return it with its normal form: compact UTF-8 JSON, fields in the model's order, no nulls.
 
-    `defaults` are the texts for a missing `id` and `occurred_at`. Raises InvalidEvent with the field, the limit and the
+    `defaults` make the texts for a missing `id` and `occurred_at`. Raises InvalidEvent with the field, the limit and the
     fix.
     """
     if len(line) > limits.event_bytes:
@@ -53,7 +57,7 @@ def parse_event(line: bytes, limits: Limits, defaults: Mapping[str, str]) -> tup
         event = _validate_json(line)
     except ValidationError as error:
         if _lacks(error, defaults):
-            return parse_event(_with_defaults(line, defaults), limits, {})
+            return parse_event(_with_defaults(line, defaults), limits)
         raise _explain(error, line) from None
     except RecursionError:
         raise _too_deep(limits) from None
@@ -103,7 +107,7 @@ def unstamp(stored: bytes) -> bytes:
     return stored[: stored.rindex(b',"received_at":"')] + b"}"
 
 
-def _lacks(error: ValidationError, defaults: Mapping[str, str]) -> bool:
+def _lacks(error: ValidationError, defaults: Defaults) -> bool:
     """Tell whether a field is missing that has a default."""
     return any(
         item["type"] == "missing" and len(item["loc"]) == 1 and item["loc"][0] in defaults
@@ -111,10 +115,10 @@ def _lacks(error: ValidationError, defaults: Mapping[str, str]) -> bool:
     )
 
 
-def _with_defaults(line: bytes, defaults: Mapping[str, str]) -> bytes:
+def _with_defaults(line: bytes, defaults: Defaults) -> bytes:
     """Add the missing fields to the text of a JSON object, leaving the rest of it as it came."""
     present = _refuse_repeated_keys(line)
-    missing = [f'"{name}":"{value}"' for name, value in defaults.items() if name not in present]
+    missing = [f'"{name}":"{make()}"' for name, make in defaults.items() if name not in present]
     body = line.lstrip()[1:]
     comma = "" if not present else ","
     return b"{" + ",".join(missing).encode() + comma.encode() + body

@@ -153,5 +153,5 @@ def _as_dict(key: Key) -> dict[str, str | None]:
         "name": key.name,
         "state": key.state(utc_now()),
         "created_at": format_instant(key.created_at),
-        "expires_at": key.expires_at and format_instant(key.expires_at),
+        "expires_at": format_instant(key.expires_at) if key.expires_at else None,
     }

@@ -7,7 +7,7 @@ could read the files anyway, is on the trail as whoever runs the command.
 import getpass
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -79,10 +79,10 @@ async def reader(
             yield client
 
 
-async def get(client: httpx.AsyncClient, path: str, parameters: list[tuple[str, str]]) -> Any:
+async def get(client: httpx.AsyncClient, path: str, parameters: Sequence[tuple[str, str]]) -> Any:
     """Read one JSON answer. Raises ServerError with the server's own words."""
     try:
-        response = await client.get(path, params=parameters)
+        response = await client.get(path, params=httpx.QueryParams(tuple(parameters)))
     except httpx.TransportError as error:
         raise ConfigurationError(
             f"The server at {client.base_url} doesn't answer: {error}.",

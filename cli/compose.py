@@ -28,6 +28,7 @@ from cli import health
 from ingest.pipeline import SOURCE, Pipeline
 from ingest.spool import Spool
 from lifecycle.worker import LifecycleWorker
+from search_api.service import SearchApi
 from store.keys import Keys
 from store.protocol import Log, Store
 from store.remembered import RememberedRecords
@@ -150,7 +151,7 @@ class Trail:
             )
         )
 
-    def _search_api(self) -> search_api.app.SearchApi:
+    def _search_api(self) -> SearchApi:
         return search_api.app.compose(
             store=self.store,
             retentions=self.retentions,
@@ -177,9 +178,7 @@ class Trail:
 def open_engine(settings: Settings) -> Engine:
     """Open the store that TRAILKEEPER_STORE_URL names, without asking it for anything yet."""
     if settings.store_url.startswith("sqlite:"):
-        from store.connect import sqlite_path
-
-        path = sqlite_path(settings.store_url)
+        path = Path(settings.store_url.removeprefix("sqlite:///"))
         return Engine(SqliteStore(path, log_id=settings.log_id), str(path))
     from index_templates.loader import prepare
     from lifecycle.days import DayOpener

@@ -6,7 +6,7 @@ Results go to standard output; progress, hints and errors to standard error, so 
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -15,10 +15,15 @@ from rich.table import Table
 
 from audit.errors import TrailkeeperError
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# Piped, a table is as wide as its rows: programs and files have no edge to wrap at.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+_NUMBERS = frozenset({"events", "bytes", "age", "accepted", "duplicate", "rejected"})
+_WHOLE = frozenset({"time (UTC)", "index", "action", "due", "id"})
 
 
 def print_json(value: Any) -> None:
@@ -30,8 +35,10 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[obj
     """Print a table; texts from outside are printed as they are, never as markup."""
     grid = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        right = column in ("events", "bytes", "count")
-        grid.add_column(column, justify="right" if right else "left", overflow="fold")
+        # Names and times stay whole; what is long wraps in the last column.
+        whole = column in _WHOLE
+        justify: Literal["right", "left"] = "right" if column in _NUMBERS else "left"
+        grid.add_column(column, justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
         grid.add_row(*("" if cell is None else _plain(str(cell)) for cell in row))
     out.print(grid)

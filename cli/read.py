@@ -72,7 +72,7 @@ def search(
         for event in events:
             print_json(event)
         return
-    table(None, ["time", "actor", "action", "resource", "outcome", "details"], [_row(event) for event in events])
+    table(None, ["time (UTC)", "actor", "action", "resource", "outcome", "details"], [_row(event) for event in events])
     err.print("Nothing matches." if not events else f"{len(events)} events{', and there are more' if more else ''}.")
 
 
@@ -145,10 +145,17 @@ def _row(event: dict[str, Any]) -> list[object]:
     actor, resource = event["actor"], event.get("resource", {})
     who = actor.get("name") or actor.get("email") or actor.get("id") or actor["type"]
     what = " ".join(filter(None, (resource.get("type"), resource.get("name") or resource.get("id"))))
-    return [event["occurred_at"], who, event["action"], what, event["outcome"], in_one_line(event.get("details"))]
+    return [
+        event["occurred_at"][:19].replace("T", " "),
+        who,
+        event["action"],
+        what,
+        event["outcome"],
+        in_one_line(event.get("details")),
+    ]
 
 
-def in_one_line(details: dict[str, Any] | None, width: int = 100) -> str:
+def in_one_line(details: dict[str, Any] | None, width: int = 60) -> str:
     """Show what changed as `limit 100 → 250`, and anything else as JSON, cut to `width` characters."""
     if not details:
         return ""

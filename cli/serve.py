@@ -39,7 +39,7 @@ def serve(
         if "lifecycle" in parts:
             trail.lifecycle.start()
         app = trail.application(ingest="ingest" in parts, search="search" in parts, lifecycle="lifecycle" in parts)
-        err.print(f"Trailkeeper {', '.join(sorted(parts))} at {address}, on {trail.place}.", markup=False)
+        err.print(f"Trailkeeper {', '.join(sorted(parts))} at {address}, on {trail.engine.place}.", markup=False)
         if "search" in parts and not (settings.jwt_secret or settings.jwt_jwks_url or settings.jwt_jwks_file):
             err.print(
                 "No token can be checked yet: set TRAILKEEPER_JWT_JWKS_URL, or TRAILKEEPER_JWT_SECRET for development.",

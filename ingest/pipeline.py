@@ -117,14 +117,14 @@ class Pipeline:
         `ack` None returns after the commit, `indexed` and `searchable` after the engine's word. Raises SpoolFull,
         DiskFull or Unavailable for all of them, with nothing acknowledged.
         """
-        now = self.validator.now()
+        reception = self.validator.reception(writer)
         taken: list[Taken | None] = []
         candidates: list[Candidate] = []
         for number, line in enumerate(lines):
             if number % 500 == 499:
                 await asyncio.sleep(0)  # let the loop's other requests have a turn
             try:
-                candidates.append(self.validator.check(line, writer, now))
+                candidates.append(reception.check(line))
                 taken.append(None)
             except TrailkeeperError as error:
                 taken.append(Rejected(_id_of(line), error))

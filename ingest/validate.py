@@ -29,57 +29,81 @@ class Validator:
         skew: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
-        self._catalog = catalog
-        self._retentions = retentions
-        self._limits = limits
-        self._skew = skew
+        self.catalog = catalog
+        self.retentions = retentions
+        self.limits = limits
+        self.skew = skew
         self._clock = clock
 
     def now(self) -> datetime:
         """Read the server's clock, on the trail's grid of milliseconds."""
         return floor_ms(self._clock())
 
-    def check(self, line: bytes, writer: Writer, now: datetime) -> Candidate:
-        """Turn one line into a candidate. Raises InvalidEvent (422), or Forbidden (403) for another's organization."""
-        received_at = format_instant(now)
-        event, normal = parse_event(line, self._limits, {"id": new_id(), "occurred_at": received_at})
-        if writer.organization_id is not None and event.organization_id != writer.organization_id:
-            raise Forbidden(
-                f"This ingest key may not write for the organization {event.organization_id!r}.",
-                field="organization_id",
-                fix="Use the organization's own key, or one made for all organizations.",
-            )
-        return self._admit(event, normal, now, received_at)
+    def reception(self, writer: Writer) -> "Reception":
+        """Begin to judge what one writer sends in one request, at one instant."""
+        return Reception(self, writer, self.now())
 
     def own(self, event: Event) -> Candidate:
         """Make a candidate of an event that Trailkeeper itself records; the same rules hold for it."""
-        now = self.now()
         line = event.model_dump_json(exclude_none=True).encode()
-        parsed, normal = parse_event(line, self._limits, {})
-        return self._admit(parsed, normal, now, format_instant(now))
+        return self.reception(Writer(event.source or "", None)).check(line)
 
-    def _admit(self, event: Event, normal: bytes, now: datetime, received_at: str) -> Candidate:
-        known = self._catalog.check(event.action, event.details)
+
+class Reception:
+    """One request's events, held against one instant: what is the same for all of them is worked out once."""
+
+    def __init__(self, validator: Validator, writer: Writer, now: datetime) -> None:
+        self._catalog = validator.catalog
+        self._retentions = validator.retentions
+        self._limits = validator.limits
+        self._writer = writer
+        self._now = now
+        self._latest = now + validator.skew
+        self._skew = validator.skew
+        self._received_at = format_instant(now)
+        self._defaults = {"id": new_id, "occurred_at": lambda: self._received_at}
+        self._organizations: dict[str, tuple[str, datetime | None]] = {}
+
+    def check(self, line: bytes) -> Candidate:
+        """Turn one line into a candidate. Raises InvalidEvent (422), or Forbidden (403) for another's organization."""
+        event, normal = parse_event(line, self._limits, self._defaults)
+        organization_id = event.organization_id
+        known = self._organizations.get(organization_id)
+        retention, earliest = known if known is not None else self._admit(organization_id)
+        in_catalog = self._catalog.check(event.action, event.details)
         if event.resource.type is None:
             normal = with_resource_type(normal, self._catalog.resource_type(event.action))
-        retention = self._retentions.of(event.organization_id)
-        self._check_time(event.occurred_at, now, retention.visible_from(now), str(retention))
+        occurred_at = event.occurred_at
+        if occurred_at > self._latest or (earliest is not None and occurred_at < earliest):
+            raise self._untimely(occurred_at, earliest, retention)
         return Candidate(
-            event.id, event.organization_id, to_ms(event.occurred_at), str(retention), normal, received_at, known
+            event.id, organization_id, to_ms(occurred_at), retention, normal, self._received_at, in_catalog
         )
 
-    def _check_time(self, occurred_at: datetime, now: datetime, earliest: datetime | None, retention: str) -> None:
-        if occurred_at > now + self._skew:
-            raise InvalidEvent(
-                f"occurred_at is {occurred_at - now} ahead of the server's clock ({format_instant(now)}).",
+    def _admit(self, organization_id: str) -> tuple[str, datetime | None]:
+        """Look up an organization the request names for the first time."""
+        if self._writer.organization_id is not None and organization_id != self._writer.organization_id:
+            raise Forbidden(
+                f"This ingest key may not write for the organization {organization_id!r}.",
+                field="organization_id",
+                fix="Use the organization's own key, or one made for all organizations.",
+            )
+        retention = self._retentions.of(organization_id)
+        found = (str(retention), retention.visible_from(self._now))
+        self._organizations[organization_id] = found
+        return found
+
+    def _untimely(self, occurred_at: datetime, earliest: datetime | None, retention: str) -> InvalidEvent:
+        if earliest is None or occurred_at >= earliest:
+            return InvalidEvent(
+                f"occurred_at is {occurred_at - self._now} ahead of the server's clock ({self._received_at}).",
                 field="occurred_at",
                 limit=f"{int(self._skew.total_seconds())} s ahead",
                 fix="Set the sender's clock (NTP), or send the time at which it happened.",
             )
-        if earliest is not None and occurred_at < earliest:
-            raise InvalidEvent(
-                f"occurred_at is before {format_instant(earliest)}, past the organization's retention of {retention}.",
-                field="occurred_at",
-                limit=retention,
-                fix="Give the organization a longer retention first: `trailkeeper retention set ORGANIZATION 3650d`.",
-            )
+        return InvalidEvent(
+            f"occurred_at is before {format_instant(earliest)}, past the organization's retention of {retention}.",
+            field="occurred_at",
+            limit=retention,
+            fix="Give the organization a longer retention first: `trailkeeper retention set ORGANIZATION 3650d`.",
+        )
