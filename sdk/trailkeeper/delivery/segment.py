@@ -117,6 +117,11 @@ def _read_offset(path: Path) -> int:
         return 0
 
 
+def lines_of(body: bytes) -> list[bytes]:
+    """Give the whole lines of what was read, each with its line feed."""
+    return [line + b"\n" for line in body.split(b"\n")[:-1]]
+
+
 def segment_paths(folder: Path) -> list[Path]:
     """Give all segments of a folder, whoever writes them, oldest first."""
     return sorted(folder.glob(_PATTERN))

@@ -1,7 +1,7 @@
 """The thread that carries the journal to ingest: own segments first, then those of processes that are gone.
 
-It also keeps the folder within its bound and puts losses on the trail. It starts with the first event, in a forked child
-with the child's first event, and never takes longer hold of the journal's lock than for a look at a list.
+It starts with the first event, in a forked child with the child's first event. What it does between two requests is in
+keeper.py.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import weakref
 from typing import Any
 
 from trailkeeper.delivery.client import Committed, IngestClient, Misconfigured, Refused, Unavailable
-from trailkeeper.delivery.losses import loss_event, organization_of
+from trailkeeper.delivery.keeper import Keeper
+from trailkeeper.delivery.losses import organization_of
 from trailkeeper.delivery.rejected import RejectedFile
-from trailkeeper.delivery.segment import Segment, segment_paths, tidy, total_bytes, turn_to_drop
+from trailkeeper.delivery.segment import Segment, lines_of
 from trailkeeper.delivery.writer import JournalWriter
-from trailkeeper.encode import encode
 
 _log = logging.getLogger("trailkeeper")
 
@@ -27,8 +27,6 @@ BATCH_BYTES = 1024 * 1024
 _SMALLEST_BATCH = 16 * 1024
 _LONGEST_BACKOFF = 30.0
 _MISCONFIGURED_PAUSE = 30.0
-_SURVEY_INTERVAL = 1.0
-_TORN = "the end of a journal segment was torn"
 
 
 class Shipper:
@@ -48,10 +46,9 @@ class Shipper:
         self._journal = journal
         self._client = client
         self._rejected = rejected
-        self._source = source
         self._interval = interval
         self._timeout = timeout
-        self._max_bytes = max_bytes
+        self._keeper = Keeper(journal, source=source, max_bytes=max_bytes)
         self._start_afresh()
         _shippers.add(self)
 
@@ -63,10 +60,7 @@ class Shipper:
         self._shipping = threading.Lock()
         self._stop = threading.Event()
         self._wake = threading.Event()
-        self._progress = threading.Condition()
         self._attempts_failed = 0
-        self._adopted: list[Segment] = []
-        self._survey_due = 0.0
         self._not_before = 0.0
         self._failures = 0
         self._batch_bytes = BATCH_BYTES
@@ -74,8 +68,7 @@ class Shipper:
 
     def _after_fork(self) -> None:
         """Leave what was adopted to the parent; the thread, which a fork does not copy, starts with the next event."""
-        for segment in self._adopted:
-            segment.release()
+        self._keeper.release()
         self._start_afresh()
 
     def start(self) -> None:
@@ -103,8 +96,8 @@ class Shipper:
         def is_over() -> bool:
             return self._journal.settled >= target or (give_up and self._attempts_failed > failed)
 
-        with self._progress:
-            self._progress.wait_for(is_over, timeout)
+        with self._journal.progress:
+            self._journal.progress.wait_for(is_over, timeout)
         return self._journal.settled >= target
 
     def stop(self, timeout: float) -> None:
@@ -132,19 +125,13 @@ class Shipper:
                         _log.exception("trailkeeper: the journal in %s could not be shipped", self._journal.folder)
                     self._back_off()
                     self._failed()
-            for segment in self._adopted:
-                segment.release()
-            self._adopted.clear()
+            self._keeper.release()
             self._journal.release()
             if self._client is not None:
                 self._client.close()
 
     def _turn(self, stop: threading.Event) -> None:
-        if time.monotonic() >= self._survey_due:
-            self._survey_due = time.monotonic() + _SURVEY_INTERVAL
-            self._survey()
-        if self._journal.losses:
-            self._report_losses()
+        self._keeper.turn()
         if self._client is not None and time.monotonic() >= self._not_before:
             self._ship_all(self._client, stop)
 
@@ -156,13 +143,13 @@ class Shipper:
         for segment in sealed:
             if not self._ship(client, segment, stop, own=True):
                 return
-            self._end(segment, own=True)
+            self._keeper.end(segment)
         if active is not None and not self._ship(client, active, stop, own=True, growing=True):
             return
-        for segment in list(self._adopted):
+        for segment in list(self._keeper.adopted):
             if not self._ship(client, segment, stop, own=False):
                 return
-            self._end(segment, own=False)
+            self._keeper.end(segment)
 
     def _ship(
         self, client: IngestClient, segment: Segment, stop: threading.Event, *, own: bool, growing: bool = False
@@ -189,7 +176,7 @@ class Shipper:
     def _skip(self, segment: Segment, line: bytes) -> None:
         """Pass over a line that is no event: a power loss can leave zeros, a bad disk anything."""
         if line.strip(b"\0\r\n "):
-            self._lost(organization_of(line), "a line of the journal was damaged", 1)
+            self._keeper.lost(organization_of(line), "a line of the journal was damaged", 1)
         segment.advance(len(line))
 
     def _send(self, client: IngestClient, body: bytes, segment: Segment, *, own: bool) -> bool:
@@ -198,14 +185,14 @@ class Shipper:
         match answer:
             case Committed(rejected=rejected):
                 if rejected:
-                    lines = _lines(body)
+                    lines = lines_of(body)
                     for position, problem in rejected:
                         self._reject(lines[position], problem)
                 self._advance(segment, len(body), own=own)
                 self._recover()
                 return True
             case Refused(problem=problem):
-                lines = _lines(body)
+                lines = lines_of(body)
                 if len(lines) == 1:
                     self._reject(body, problem)
                     self._advance(segment, len(body), own=own)
@@ -231,30 +218,12 @@ class Shipper:
     def _advance(self, segment: Segment, size: int, *, own: bool) -> None:
         segment.advance(size)
         if own:
-            self._settle(size)
-
-    def _settle(self, size: int) -> None:
-        self._journal.settle(size)
-        with self._progress:
-            self._progress.notify_all()
+            self._journal.settle(size)
 
     def _failed(self) -> None:
-        with self._progress:
+        with self._journal.progress:
             self._attempts_failed += 1
-            self._progress.notify_all()
-
-    def _end(self, segment: Segment, *, own: bool) -> None:
-        """Delete a segment that nobody appends to any more; what is left in it is half a line."""
-        left = segment.left
-        if left and not segment.torn_end_counted:
-            end = segment.read_rest()
-            self._lost(organization_of(end), _TORN, 1)
-        if own:
-            self._journal.discard(segment)
-            self._settle(left)
-        else:
-            self._adopted.remove(segment)
-            segment.delete()
+            self._journal.progress.notify_all()
 
     def _reject(self, line: bytes, problem: dict[str, Any]) -> None:
         _log.warning(
@@ -263,7 +232,7 @@ class Shipper:
             self._rejected.path,
         )
         if not self._rejected.write(line, problem):
-            self._lost(organization_of(line), "rejected.ndjson is full", 1)
+            self._keeper.lost(organization_of(line), "rejected.ndjson is full", 1)
 
     # Trouble
 
@@ -290,80 +259,11 @@ class Shipper:
             self._told = True
             _log.warning("trailkeeper: %s; events are kept in %s and shipped later", why, self._journal.folder)
 
-    # The folder
-
-    def _survey(self) -> None:
-        """Adopt what processes that are gone left, tidy up, and keep the folder within its bound."""
-        journal = self._journal
-        if not journal.folder.is_dir():
-            return
-        sealed, active = journal.own()
-        held = {segment.path for segment in [*sealed, *self._adopted, *([active] if active else [])]}
-        for path in segment_paths(journal.folder):
-            if path not in held and (segment := Segment.adopt(path)) is not None:
-                self._adopted.append(segment)
-        self._adopted.sort(key=lambda segment: segment.path)
-        tidy(journal.folder, time.time() - 60)
-        if total_bytes(journal.folder) > self._max_bytes:
-            with turn_to_drop(journal.folder) as mine:
-                while mine and total_bytes(journal.folder) > self._max_bytes and self._drop_oldest():
-                    pass
-
-    def _drop_oldest(self) -> bool:
-        """Drop the oldest segment that this process holds; False where it holds but a little that it still writes."""
-        journal = self._journal
-        sealed, active = journal.own()
-        if not sealed and not self._adopted:
-            if active is None or active.size * 2 < journal.segment_bytes:
-                return False
-            journal.roll()
-            sealed, _ = journal.own()
-        candidates = sorted([*self._adopted, *sealed], key=lambda segment: segment.path)
-        if not candidates:
-            return False
-        oldest = candidates[0]
-        left, own = oldest.left, oldest in sealed
-        counts: dict[str | None, int] = {}
-        for line in _lines(oldest.read_rest()):
-            organization = organization_of(line)
-            counts[organization] = counts.get(organization, 0) + 1
-        if own:
-            journal.discard(oldest)
-            self._settle(left)
-        else:
-            self._adopted.remove(oldest)
-            oldest.delete()
-        for organization, count in counts.items():
-            self._lost(organization, f"the journal reached its bound of {self._max_bytes:,} bytes", count)
-        return True
-
-    # Losses
-
-    def _lost(self, organization: str | None, reason: str, count: int) -> None:
-        _log.warning("trailkeeper: lost %d event(s) of organization %s: %s", count, organization or "(unknown)", reason)
-        if organization:
-            self._journal.losses.add(organization, reason, count)
-
-    def _report_losses(self) -> None:
-        losses = self._journal.losses.take()
-        while losses:
-            try:
-                self._journal.append(encode(loss_event(losses[-1], self._source)))
-            except OSError:
-                for loss in losses:
-                    self._journal.losses.put_back(loss)
-                return
-            losses.pop()
-
-
-def _lines(body: bytes) -> list[bytes]:
-    return [line + b"\n" for line in body.split(b"\n")[:-1]]
-
 
 def _sound_start(body: bytes) -> bytes:
     """Give the lines up to the first that cannot be an event."""
     size = 0
-    for line in _lines(body):
+    for line in lines_of(body):
         if not line.startswith(b"{") or b"\0" in line:
             break
         size += len(line)

@@ -42,6 +42,8 @@ class JournalWriter:
         # Bytes ever appended, and bytes of those that need no more work; both only grow.
         self.appended = 0
         self.settled = 0
+        # Told whenever `settled` grows.
+        self.progress = threading.Condition()
 
     def keep(self, line: bytes) -> None:
         """Append a line; where that fails, count its event as lost."""
@@ -105,8 +107,9 @@ class JournalWriter:
 
     def settle(self, size: int) -> None:
         """Note that `size` bytes of this process's own need no more work."""
-        with self.lock:
+        with self.progress:
             self.settled += size
+            self.progress.notify_all()
 
     def discard(self, segment: Segment) -> None:
         """Delete a sealed segment of this process."""
@@ -123,7 +126,7 @@ class JournalWriter:
                     with contextlib.suppress(OSError):
                         segment.delete()
                 segment.release()
-                self.settled += segment.left
+                self.settle(segment.left)
             self.sealed, self.active = [], None
 
     def _held(self) -> list[Segment]:
