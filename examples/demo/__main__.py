@@ -55,8 +55,7 @@ def run(arguments: argparse.Namespace, folder: Path, processes: Processes) -> No
     say(f"Starting a trail at {trail.url} …")
     trail.serve(processes)
     people = readers()
-    tokens = {role: trail.token(person) for role, person in people.items()}
-    # Whose looking is on the trail as well, so the demo looks under a name of its own.
+    # Looking at the trail is on the trail, so the demo looks under a name of its own.
     own_token = trail.token(Member("demo", "The demo", "demo@northwind.example", "admin"))
     before = trail.count(own_token)
 
@@ -65,14 +64,14 @@ def run(arguments: argparse.Namespace, folder: Path, processes: Processes) -> No
     office, routine = open_office(gateway, days=arguments.days, events=arguments.events, seed=arguments.seed)
     drive(office, routine, arguments.events)
     expected = before + office.emitted.total()
-    if not flushed(gateway):
-        raise DemoError(f"The gateway's events did not reach the trail. The logs are in {folder}.")
+    processes.wait("Delivering the gateway's events", lambda: flushed(gateway, 1), 60)
     processes.wait("Finding every event again", lambda: trail.count(own_token) >= expected, 60)
 
+    tokens = {role: trail.token(person) for role, person in people.items()}
     session = Session(trail.url, trail.url, ORGANIZATION, key, tokens)
     session.write(folder)
     since = (started - timedelta(days=arguments.days)).date()
-    show(session, {role: person.name for role, person in people.items()}, since, gateway, expected)
+    show(session, {role: person.name for role, person in people.items()}, since, gateway, expected, folder)
     if not arguments.once:
         stay(processes, routine)
 
@@ -100,7 +99,7 @@ def stay(processes: Processes, routine: Routine) -> None:
     """Let somebody do something every few seconds, until a signal comes or a process ends."""
     say("New events arrive every few seconds. Ctrl-C ends it all.")
     while True:
-        processes.watch(routine.random.uniform(3, 12))
+        processes.watch(routine.random.uniform(2, 8))
         routine.step()
 
 

@@ -3,11 +3,13 @@
 import shutil
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from urllib.parse import urlencode
 
 from rich.console import Console
+from rich.markup import escape
 
-from examples.demo.session import Session
+from examples.demo.session import SESSION, Session
 
 console = Console(highlight=False)
 PRETTY = " | python3 -m json.tool --no-ensure-ascii"
@@ -44,12 +46,12 @@ def questions(session: Session, since: date) -> list[tuple[str, str]]:
     ]
 
 
-def show(session: Session, people: Mapping[str, str], since: date, gateway: str, count: int) -> None:
+def show(session: Session, people: Mapping[str, str], since: date, gateway: str, count: int, folder: Path) -> None:
     """Print it all. Tokens and commands stay unwrapped, so that a terminal copies them whole."""
     console.print()
     console.print(f"[bold green]The trail is at {session.url}[/]  (its API: {session.url}/docs)", soft_wrap=True)
     console.print(f"{count} events in it came from the sample gateway at {gateway}.", soft_wrap=True)
-    console.print("\n[bold]Tokens[/], for a day; with everything a script needs in session.json:", soft_wrap=True)
+    console.print(f"\n[bold]Tokens[/], for a day. For scripts: {escape(str(folder / SESSION))}", soft_wrap=True)
     for role, token in session.tokens.items():
         console.print(f"\n[bold]{role}[/] ({people[role]})", soft_wrap=True)
         console.print(token, soft_wrap=True, markup=False)

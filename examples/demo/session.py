@@ -42,7 +42,7 @@ def demo_folder(folder: Path, *, keep: bool) -> Iterator[Path]:
 
     Raises DemoError where a demo is running in it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,7 +17,7 @@ ORGANIZATION = "org_northwind"
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     """At the end give the trail a moment for what it has not got yet. The rest is in the journal, for the next start."""
     yield
-    await run_in_threadpool(trailkeeper.close, 10)
+    await run_in_threadpool(trailkeeper.close, 5)
 
 
 def create_app(*, demo: bool = False) -> FastAPI:

@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,11 +42,12 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def children_of(pid: int) -> list[int]:
-    """Find the processes that a process started."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
-    return [child for child, parent in pairs if parent == pid]
+def children_of(pid: int) -> dict[int, str]:
+    """Find the processes that a process started, with their commands."""
+    columns = ["ps", "-A", "-o", "pid=,ppid=,args="]
+    listed = subprocess.run(columns, capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    return {int(child): command for child, parent, command in rows if int(parent) == pid}
 
 
 def is_alive(pid: int) -> bool:
@@ -117,7 +119,7 @@ def test_the_second_command_shows_who_disabled_the_key(commands: list[str]) -> N
 
 
 def test_the_third_command_shows_that_a_developer_is_refused(commands: list[str]) -> None:
-    head, _, body = run(commands[2]).partition("\r\n\r\n")
+    head, _, body = run(commands[2]).replace("\r", "").partition("\n\n")
 
     assert head.split()[1] == "403"
     assert json.loads(body)["status"] == 403
@@ -146,6 +148,21 @@ def test_every_action_of_the_gateway_is_found_again(session: Json) -> None:
 
     assert set(Action) <= set(counts)
     assert sum(counts[str(action)] for action in Action) >= 220
+
+
+def test_while_it_stays_up_new_events_arrive(session: Json) -> None:
+    def count() -> int:
+        answer = httpx.get(
+            f"{session['url']}/v1/organizations/{session['organization_id']}/audit-logs/filters",
+            params={"from": began, "action": [str(action) for action in Action]},
+            headers={"Authorization": f"Bearer {session['tokens']['owner']}"},
+        )
+        return sum(action["count"] for action in answer.json()["actions"])
+
+    began = datetime.now(UTC).isoformat()
+    deadline = time.monotonic() + 60
+    while count() == 0:
+        assert time.monotonic() < deadline
 
 
 def test_the_session_ingest_key_takes_an_event(session: Json) -> None:
@@ -184,6 +201,23 @@ def test_a_signal_ends_the_demo_and_every_process_of_it(number: signal.Signals, 
 
     assert process.returncode == 0, output
     assert len(children) >= 2
+    assert not any(map(is_alive, children))
+
+
+def test_a_trail_that_dies_ends_the_demo_with_its_reason(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if SETTLED in line:
+            break
+    children = children_of(process.pid)
+    (trail,) = [pid for pid, command in children.items() if "trailkeeper serve" in command]
+
+    os.kill(trail, signal.SIGKILL)
+    output, _ = process.communicate()
+
+    assert process.returncode == 1
+    assert "The trail ended (exit code -9)" in output
     assert not any(map(is_alive, children))
 
 
