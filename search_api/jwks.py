@@ -89,7 +89,7 @@ class KeySet:
             self._fetched_at = self._clock()
             if not self._keys:
                 _log.warning("jwks_without_a_usable_key", algorithms=sorted(self._algorithms))
-        except (jwt.PyJWTError, OSError, ValueError, ConfigurationError) as error:
+        except Exception as error:  # whatever a provider sends that is no key set, it is an outage
             _log.warning("jwks_fetch_failed", error=str(error))
         finally:
             self._lock.release()

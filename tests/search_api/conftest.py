@@ -8,6 +8,7 @@ import pytest
 
 from store.protocol import Store
 from store.sqlite import SqliteStore
+from tests.search_api.provider import Provider, serve
 from tests.search_api.trail import Trail
 
 
@@ -42,3 +43,11 @@ def trail(engine: Store, runner: asyncio.Runner) -> Trail:
 def embedded(sqlite: Store, runner: asyncio.Runner) -> Trail:
     """The same where the engine doesn't matter to what is tested."""
     return Trail(sqlite, runner)
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    """An identity provider that publishes its key k1."""
+    with serve() as provider:
+        provider.publish(("RS256", "k1"))
+        yield provider
