@@ -45,10 +45,10 @@ def facets(engine: Engine, path: str, options: Mapping[str, str], matching: dict
     return Facets(
         _largest(answer["actions"], size),
         _largest(answer["resource_types"], size),
-        [
+        tuple(
             ActorCount(key[0], key[1] or None, actor.get("name"), actor.get("email"), count)
             for (key, count), actor in zip(top, latest, strict=True)
-        ],
+        ),
     )
 
 

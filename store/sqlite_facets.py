@@ -30,7 +30,7 @@ def _largest(counts: Mapping[str, int], size: int) -> Mapping[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:size])
 
 
-def _actors(connection: apsw.Connection, selection: Selection, size: int) -> list[ActorCount]:
+def _actors(connection: apsw.Connection, selection: Selection, size: int) -> tuple[ActorCount, ...]:
     """Count actors by type and id; the same id may have had several names, which are several rows of `actors`."""
     counts: Counter[tuple[str, str]] = Counter()
     rows: dict[tuple[str, str], list[int]] = {}
@@ -40,7 +40,7 @@ def _actors(connection: apsw.Connection, selection: Selection, size: int) -> lis
         counts[key] += count
         rows.setdefault(key, []).append(actor)
     top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:size]
-    return [_latest(connection, selection, rows[key], count) for key, count in top]
+    return tuple(_latest(connection, selection, rows[key], count) for key, count in top)
 
 
 def _latest(connection: apsw.Connection, selection: Selection, actors: list[int], count: int) -> ActorCount:
