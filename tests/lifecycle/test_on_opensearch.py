@@ -1,6 +1,5 @@
 """Without ISM the reaper deletes OpenSearch's days as it does SQLite's: by the date in the index's name."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -25,7 +24,7 @@ def opener(client: OpenSearch) -> DayOpener:
 
 
 @pytest.fixture
-def store(client: OpenSearch, opener: DayOpener) -> Iterator[OpenSearchStore]:
+def store(client: OpenSearch, opener: DayOpener) -> OpenSearchStore:
     store = OpenSearchStore(client, open_day=opener.open, forget_day=opener.forget)
     store.prepare()
     return store

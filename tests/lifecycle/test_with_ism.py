@@ -35,9 +35,9 @@ def manager(client: OpenSearch, retention: str) -> Iterator[Ism]:
         client.transport.perform_request("DELETE", f"/_plugins/_ism/policies/{name}", ignore=(404,))
 
 
-def until(true: Callable[[], bool]) -> None:
-    """Wait for what ISM does in its own time: `explain` lags about a second behind."""
-    deadline = time.monotonic() + 60
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for what ISM does in its own time: `explain` lags about a second behind, jobs run by the minute."""
+    deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -152,3 +152,42 @@ def test_forever_is_never_attached(client: OpenSearch, manager: Ism) -> None:
         assert manager.explain(name)[name].policy_id is None
     finally:
         client.indices.delete(index=name)
+
+
+@pytest.fixture
+def every_minute(client: OpenSearch) -> Iterator[None]:
+    """Have ISM's jobs run every minute; jobs made from now on take it."""
+    setting = "plugins.index_state_management"
+
+    def put(interval: int | None, jitter: float | None) -> None:
+        client.cluster.put_settings(
+            body={"persistent": {f"{setting}.job_interval": interval, f"{setting}.jitter": jitter}}
+        )
+
+    put(1, 0.0)
+    yield
+    put(None, None)
+
+
+@pytest.mark.usefixtures("every_minute")
+def test_after_setup_mends_a_policy_the_day_that_is_due_goes_and_the_next_stays(
+    client: OpenSearch, sqlite: SqliteStore
+) -> None:
+    """Some minutes: three job runs from attachment to deletion (180 s observed), and one for the change of policy."""
+    manager = Ism(client)
+    gone, kept = TODAY - timedelta(days=3), TODAY - timedelta(days=1)
+    opener = DayOpener(client, manager)
+    standing = manager.policy("trailkeeper-2d")
+    manager.put_policy("trailkeeper-2d", policy(Retention(500)), over=standing)
+    try:
+        for day in (gone, kept):
+            opener.open("2d", day)
+        first = day_index("2d", gone)
+        until(lambda: manager.explain(first)[first].policy_seq_no is not None, seconds=240)
+        setup_apply(client, {"2d"})
+        until(lambda: not client.indices.exists(index=first), seconds=420)
+        assert client.indices.exists(index=day_index("2d", kept))
+    finally:
+        for index in client.indices.get(index="audit-2d-*"):
+            client.indices.delete(index=index)
+        client.transport.perform_request("DELETE", "/_plugins/_ism/policies/trailkeeper-2d", ignore=(404,))
