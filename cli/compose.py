@@ -10,7 +10,8 @@ first; a command that only passes by (an import, a search) gets a spool of its o
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from ingest.pipeline import SOURCE, Pipeline
 from ingest.spool import Spool
 from lifecycle.worker import LifecycleWorker
 from search_api.service import SearchApi
+from store.connect import SqliteUrl, connect, parse_store_url
 from store.keys import Keys
 from store.protocol import Log, Store
 from store.remembered import RememberedRecords
@@ -66,7 +68,6 @@ class Trail:
     retentions: Retentions
     lifecycle: LifecycleWorker
     pipeline: Pipeline | None
-    _checks: dict[str, health.Check] = field(default_factory=dict)
 
     @classmethod
     @contextmanager
@@ -177,18 +178,39 @@ class Trail:
 
 def open_engine(settings: Settings) -> Engine:
     """Open the store that TRAILKEEPER_STORE_URL names, without asking it for anything yet."""
-    if settings.store_url.startswith("sqlite:"):
-        path = Path(settings.store_url.removeprefix("sqlite:///"))
-        return Engine(SqliteStore(path, log_id=settings.log_id), str(path))
-    from index_templates.loader import prepare
+    url = parse_store_url(settings.store_url)
+    if isinstance(url, SqliteUrl):
+        return Engine(SqliteStore(url.path, log_id=settings.log_id), str(url.path))
     from lifecycle.days import DayOpener
-    from store.connect import connect, host_names
     from store.opensearch import OpenSearchStore
 
     client = connect(settings)
     opener = DayOpener(client)
-    store = OpenSearchStore(client, open_day=opener, prepare=lambda: prepare(client, settings.index_replicas))
-    return Engine(store, host_names(settings.store_url), client, opener)
+    templates = _Templates(client, settings.index_replicas)
+
+    def open_day(retention: str, day: date) -> None:
+        templates.ensure()  # a day index that is made before its template would take any field, as any type
+        opener.open(retention, day)
+
+    store = OpenSearchStore(client, open_day=open_day, forget_day=opener.forget)
+    place = ", ".join(f"{host}:{port or 9200}" for host, port in url.hosts)
+    return Engine(store, f"OpenSearch at {place}", client, opener)
+
+
+class _Templates:
+    """Sees to it that the templates stand before this process makes its first day index."""
+
+    def __init__(self, client: "OpenSearch", replicas: str) -> None:
+        self._client = client
+        self._replicas = replicas
+        self._done = False
+
+    def ensure(self) -> None:
+        if not self._done:
+            from index_templates import loader
+
+            loader.apply(self._client, loader.plan(self._client, replicas=self._replicas))
+            self._done = True
 
 
 def _open_log(settings: Settings, engine: Engine, spool: Path | None, stack: ExitStack) -> Log:

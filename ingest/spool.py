@@ -6,7 +6,9 @@ them. The ids of the last `dedupe_window` events stay, so that most duplicates a
 the engine recognises.
 """
 
+import fcntl
 import hashlib
+import os
 import threading
 import uuid
 from collections.abc import Sequence
@@ -35,20 +37,36 @@ CREATE TABLE dead (id TEXT PRIMARY KEY, organization_id TEXT NOT NULL, occurred_
 """
 
 
+def open_file(path: Path) -> apsw.Connection:
+    """Open a spool's file as every user of it does: commits are synced, and a busy moment of another is waited out."""
+    db = apsw.Connection(str(path))
+    db.set_busy_timeout(10_000)
+    db.pragma("journal_mode", "wal")
+    db.pragma("synchronous", "full")
+    return db
+
+
+def _lock(path: Path) -> int:
+    """Take the spool for this process, until it ends however it ends: two logs must not have one name."""
+    handle = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise ConfigurationError(
+            f"The spool {path} is in use by another process.",
+            field="TRAILKEEPER_SPOOL_PATH",
+            fix="Give each ingest instance a spool of its own, or go through the running one with --url.",
+        ) from None
+    return handle
+
+
 class Batch(NamedTuple):
     """One committed row: the events of one commit, numbered from `first`."""
 
     first: int
     documents: Sequence[Document]
     bytes: int
-
-
-class DeadLetter(NamedTuple):
-    """An acknowledged event that the engine won't take, with the engine's own words."""
-
-    document: Document
-    error: str
-    buried_at: str
 
 
 class Spool:
@@ -68,19 +86,10 @@ class Spool:
         self.arrived = threading.Condition()
         """Notified when there is more for the relay."""
         try:
-            self._db = apsw.Connection(str(path))
-            # Held until the process ends: two relays over one spool would be harmless, two logs with one name would not.
-            self._db.pragma("locking_mode", "exclusive")
-            self._db.pragma("journal_mode", "wal")
-            self._db.pragma("synchronous", "full")
+            self._lock_file = _lock(path)
+            self._db = open_file(path)
             self._open_schema(log_id)
-        except apsw.BusyError:
-            raise ConfigurationError(
-                f"The spool {path} is in use by another process.",
-                field="TRAILKEEPER_SPOOL_PATH",
-                fix="Give each ingest instance a spool of its own, or go through the running one with --url.",
-            ) from None
-        except (apsw.CantOpenError, apsw.NotADBError) as error:
+        except (apsw.CantOpenError, apsw.NotADBError, OSError) as error:
             raise ConfigurationError(
                 f"The spool {path} can't be opened: {error}.",
                 field="TRAILKEEPER_SPOOL_PATH",
@@ -138,7 +147,10 @@ class Spool:
                     break
                 size += length
                 documents = [
-                    Document(*head, body) for head, body in zip(orjson.loads(heads), bodies.split(b"\n"), strict=True)
+                    Document(id, organization_id, occurred_at, retention, body)
+                    for (id, organization_id, occurred_at, retention), body in zip(
+                        orjson.loads(heads), bodies.split(b"\n"), strict=True
+                    )
                 ]
                 assert len(documents) == count
                 batches.append(Batch(first, documents, length))
@@ -166,21 +178,11 @@ class Spool:
             ).fetchone()
         return row is not None and number < row[0]
 
-    def dead_letters(self) -> Sequence[DeadLetter]:
-        """List the dead letters, oldest burial first."""
-        with self._lock:
-            return [
-                DeadLetter(Document(id, organization_id, occurred_at, retention, body), error, buried_at)
-                for id, organization_id, occurred_at, retention, body, error, buried_at in self._db.execute(
-                    "SELECT id, organization_id, occurred_at, retention, body, error, buried_at FROM dead "
-                    "ORDER BY buried_at, id"
-                )
-            ]
-
     def close(self) -> None:
         """Close the file; everything acknowledged is in it."""
         with self._lock:
             self._db.close()
+            os.close(self._lock_file)
 
     def _append(self, candidates: Sequence[Candidate]) -> tuple[Sequence[Appended], int]:
         keys = [uuid.UUID(candidate.id).bytes for candidate in candidates]
