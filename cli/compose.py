@@ -126,6 +126,7 @@ class Trail:
             search_api.app.add_routes(app, self._search_api())
         if ingest:
             _ingest_routes(app, self)
+            health.add_metrics(app, self.ingest.metrics.registry)
             checks["relay"] = self.ingest.problem
         if lifecycle:
             checks["lifecycle"] = self._lifecycle_problem

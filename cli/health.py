@@ -1,4 +1,4 @@
-"""/healthz and /readyz: whether the process lives, and what is wrong where something is.
+"""/healthz, /readyz and /metrics: whether the process lives, what is wrong where something is, and its figures.
 
 No token is needed, and nothing about anybody's trail is told.
 """
@@ -6,7 +6,8 @@ No token is needed, and nothing about anybody's trail is told.
 from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 Check = Callable[[], str | None]
 """Says what is wrong, in a sentence for the operator, or None."""
@@ -33,3 +34,11 @@ def add_health(app: FastAPI, checks: Mapping[str, Check], *, vital: frozenset[st
             {"status": status, "checks": {name: problems.get(name, "ok") for name in checks}},
             status_code=503 if down else 200,
         )
+
+
+def add_metrics(app: FastAPI, registry: CollectorRegistry) -> None:
+    """Add /metrics, in Prometheus' text format."""
+
+    @app.get("/metrics", tags=["health"], summary="Figures for Prometheus", response_class=Response)
+    def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

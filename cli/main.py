@@ -5,7 +5,7 @@ import sys
 import typer
 
 from audit.errors import TrailkeeperError
-from cli import access, bring, operate, read, serve
+from cli import access, bring, deadletters, operate, read, serve
 from cli.output import print_error
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     TRAILKEEPER_*; the README has the table. Most commands take --json.""",
     epilog="Start with: trailkeeper serve   ·   then: trailkeeper keys create --help",
 )
-for part in (serve, operate, access, read, bring):
+for part in (serve, operate, access, read, bring, deadletters):
     part.add_to(app)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from audit.errors import SpoolFull, TrailkeeperError, Unavailable
+from ingest.metrics import Metrics
 from store.protocol import Appended, Candidate, Log
 
 Result = Sequence[Appended]
@@ -55,8 +56,10 @@ class GroupCommit:
         max_waiting: int = 64 << 20,
         max_group: int = 20_000,
         on_fatal: Callable[[BaseException], None],
+        metrics: Metrics | None = None,
     ) -> None:
         self._log = log
+        self._metrics = metrics or Metrics()
         self._max_waiting = max_waiting
         self._max_group = max_group
         self._on_fatal = on_fatal
@@ -134,8 +137,10 @@ class GroupCommit:
             return group
 
     def _commit(self, group: Sequence[_Submission]) -> None:
+        candidates = [candidate for item in group for candidate in item.candidates]
         try:
-            appended = self._log.append([candidate for item in group for candidate in item.candidates])
+            with self._metrics.commit_seconds.time():
+                appended = self._log.append(candidates)
         except TrailkeeperError as error:
             for item in group:
                 item.error = error
@@ -147,6 +152,7 @@ class GroupCommit:
                 item.error = Unavailable("The commit failed.", fix="Send it again.", retry_after=5)
             self._on_fatal(error)
             return
+        self._metrics.commit_events.observe(len(candidates))
         start = 0
         for item in group:
             end = start + len(item.candidates)

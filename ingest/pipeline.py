@@ -6,6 +6,7 @@ and a relay moves on what it holds.
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from audit.instants import utc_now
 from audit.settings import Settings
 from ingest.acks import Acks, Wait
 from ingest.commit import GroupCommit
+from ingest.metrics import Metrics
 from ingest.relay import Relay
 from ingest.spool import Spool
 from ingest.validate import Validator
@@ -69,7 +71,8 @@ class Pipeline:
         self.validator = Validator(
             catalog, retentions, settings.limits, timedelta(seconds=settings.clock_skew_seconds), clock
         )
-        self._commit = GroupCommit(log, on_fatal=on_fatal or _end_process)
+        self.metrics = Metrics()
+        self._commit = GroupCommit(log, on_fatal=on_fatal or _end_process, metrics=self.metrics)
         self._acks = Acks()
         self.spool = log if isinstance(log, Spool) else None
         self.relay = (
@@ -80,6 +83,7 @@ class Pipeline:
                 max_bytes=settings.relay_bytes,
                 concurrency=settings.relay_concurrency,
                 on_conflict=lambda document, _: self._report_conflict(document.id, document.organization_id),
+                metrics=self.metrics,
             )
             if self.spool
             else None
@@ -88,6 +92,8 @@ class Pipeline:
     def start(self) -> None:
         """Start committing and relaying."""
         self._commit.start()
+        if self.spool:
+            self.metrics.watch(self.spool)
         if self.relay:
             self.relay.start()
 
@@ -131,7 +137,22 @@ class Pipeline:
         if candidates:
             accepted = iter(await self._commit_and_wait(candidates, ack))
             taken = [next(accepted) if item is None else item for item in taken]
-        return [item for item in taken if item is not None]
+        return self._counted([item for item in taken if item is not None])
+
+    def _counted(self, taken: Sequence[Taken]) -> Sequence[Taken]:
+        results: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+        for item in taken:
+            if isinstance(item, Rejected):
+                reasons[item.error.slug] += 1
+            else:
+                results["duplicate" if item.duplicate else "accepted"] += 1
+        for result, count in results.items():
+            self.metrics.events.labels(result).inc(count)
+        for reason, count in reasons.items():
+            self.metrics.events.labels("rejected").inc(count)
+            self.metrics.rejected.labels(reason).inc(count)
+        return taken
 
     async def _commit_and_wait(self, candidates: Sequence[Candidate], ack: str | None) -> Sequence[Taken]:
         if ack is None or self.spool is None:

@@ -9,12 +9,14 @@ again, and the same id is stored once.
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from audit.errors import StoreUnavailable
 from ingest.acks import Acks
+from ingest.metrics import Metrics
 from ingest.spool import Batch, Spool
 from store.protocol import Document, Outcome, Store, Written
 
@@ -34,7 +36,9 @@ class Relay:
         max_bytes: int,
         concurrency: int,
         on_conflict: Callable[[Document, str], None] = lambda document, error: None,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics()
         self._spool = spool
         self._store = store
         self._acks = acks
@@ -117,12 +121,15 @@ class Relay:
 
     def _write(self, documents: Sequence[Document]) -> Sequence[Written] | None:
         try:
-            results = self._store.write(documents, searchable=self._acks.wants_searchable(documents))
+            with self._metrics.relay_seconds.time():
+                results = self._store.write(documents, searchable=self._acks.wants_searchable(documents))
         except StoreUnavailable as error:
             if self.problem is None:
                 _log.warning("store_unavailable", error=str(error), waiting=self._spool.depth)
             self.problem = str(error)
             return None
+        for outcome, count in Counter(written.outcome for written in results).items():
+            self._metrics.relayed.labels(outcome).inc(count)
         refused = next((written.error for written in results if written.outcome is Outcome.RETRY), None)
         if self.problem is not None and refused is None:
             _log.info("store_available_again")

@@ -19,7 +19,7 @@ import apsw
 import orjson
 
 from audit.errors import ConfigurationError, DiskFull, SpoolFull
-from audit.instants import format_instant, utc_now
+from audit.instants import format_instant, to_ms, utc_now
 from audit.wire import stamp
 from store.protocol import Appended, Candidate, Document, Outcome
 from store.sqlite_file import require_sound_sqlite
@@ -30,7 +30,7 @@ _SCHEMA = """
 CREATE TABLE log (id TEXT NOT NULL, next INTEGER NOT NULL);
 -- One row a commit. heads: [[id, organization_id, occurred_at, retention], …]; bodies: stored events, one a line.
 CREATE TABLE batch (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL,
-                    heads BLOB NOT NULL, bodies BLOB NOT NULL);
+                    committed_at INTEGER NOT NULL, heads BLOB NOT NULL, bodies BLOB NOT NULL);
 CREATE TABLE seen (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, digest BLOB NOT NULL);
 CREATE TABLE dead (id TEXT PRIMARY KEY, organization_id TEXT NOT NULL, occurred_at INTEGER NOT NULL,
                    retention TEXT NOT NULL, body BLOB NOT NULL, error TEXT NOT NULL, buried_at TEXT NOT NULL);
@@ -178,6 +178,17 @@ class Spool:
             ).fetchone()
         return row is not None and number < row[0]
 
+    def oldest_age(self) -> float:
+        """How long the oldest event has been waiting for the engine, in seconds; 0 where none is."""
+        with self._lock:
+            committed_at = self._db.execute("SELECT committed_at FROM batch ORDER BY first LIMIT 1").get
+        return 0.0 if committed_at is None else max(0.0, (to_ms(utc_now()) - committed_at) / 1000)
+
+    def dead_count(self) -> int:
+        """How many dead letters there are."""
+        with self._lock:
+            return int(self._db.execute("SELECT count(*) FROM dead").get)
+
     def close(self) -> None:
         """Close the file; everything acknowledged is in it."""
         with self._lock:
@@ -213,8 +224,8 @@ class Spool:
             size = len(text)
             self._db.executemany("INSERT INTO seen VALUES (?, ?, ?)", fresh)
             self._db.execute(
-                "INSERT INTO batch VALUES (?, ?, ?, ?, ?)",
-                (self._next, len(fresh), size, orjson.dumps(heads), text),
+                "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)",
+                (self._next, len(fresh), size, to_ms(utc_now()), orjson.dumps(heads), text),
             )
             self._db.execute("UPDATE log SET next = ?", (number,))
         return appended, size
