@@ -38,7 +38,7 @@ class Trail:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).is_success
+            return httpx.get(f"{self.url}/readyz", timeout=5, trust_env=False).is_success
         except httpx.TransportError:
             return False
 
@@ -70,5 +70,6 @@ class Trail:
             params={"action": [str(action) for action in Action]},
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
+            trust_env=False,
         )
         return sum(action["count"] for action in answer.raise_for_status().json()["actions"])

@@ -1,4 +1,4 @@
-"""Run the gateway: `python -m examples.gateway --port 8400`. Its trail is where TRAILKEEPER_URL and TRAILKEEPER_KEY say."""
+"""Run the gateway: `python -m examples.gateway`. TRAILKEEPER_URL and TRAILKEEPER_INGEST_KEY say where its trail is."""
 
 import argparse
 import socket

@@ -35,7 +35,7 @@ class Office:
     """
 
     url: str
-    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
     calendar: Iterator[datetime] = field(default_factory=lambda: iter(()))
     emitted: Counter[tuple[str, str]] = field(default_factory=Counter)
 

@@ -42,18 +42,21 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
+
+
 def children_of(pid: int) -> dict[int, str]:
     """Find the processes that a process started, with their commands."""
-    columns = ["ps", "-A", "-o", "pid=,ppid=,args="]
-    listed = subprocess.run(columns, capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in listed.splitlines()]
-    return {int(child): command for child, parent, command in rows if int(parent) == pid}
+    children = (Path(f"/proc/{pid}/task/{pid}/children").read_text()).split()
+    return {int(child): Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ") for child in children}
 
 
 def is_alive(pid: int) -> bool:
     """Tell whether a process runs (one that is over and not yet collected does not)."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(state.strip()) and not state.startswith("Z")
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +189,7 @@ def test_a_second_demo_in_the_same_folder_says_that_one_is_running(
     assert demo[0].poll() is None
 
 
+@linux
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_demo_and_every_process_of_it(number: signal.Signals, tmp_path: Path) -> None:
     process = start(tmp_path)
@@ -204,6 +208,7 @@ def test_a_signal_ends_the_demo_and_every_process_of_it(number: signal.Signals, 
     assert not any(map(is_alive, children))
 
 
+@linux
 def test_a_trail_that_dies_ends_the_demo_with_its_reason(tmp_path: Path) -> None:
     process = start(tmp_path)
     assert process.stdout is not None
