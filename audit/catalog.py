@@ -14,12 +14,17 @@ from typing import Any, Literal, cast
 
 import jsonschema
 from pydantic import BaseModel, ConfigDict, ValidationError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 from audit.errors import ConfigurationError, InvalidEvent
 from audit.event import ACTION_PATTERN, RESOURCE_TYPE_PATTERN
 
 Mode = Literal["open", "strict"]
-_segment = re.compile(RESOURCE_TYPE_PATTERN)
+_action = re.compile(ACTION_PATTERN).fullmatch
+_segment = re.compile(RESOURCE_TYPE_PATTERN).fullmatch
+_LONGEST = 128
 
 
 class _Entry(BaseModel):
@@ -98,10 +103,29 @@ class Catalog:
         error = next(validator.iter_errors(details), None)
         if error is not None:
             raise InvalidEvent(
-                f"The details of {known.name} break the catalog's schema: {error.message}.",
+                f"The details of {known.name} break the catalog's schema: {_short(error.message)}.",
                 field=".".join(["details", *(str(step) for step in error.absolute_path)]),
                 fix=f"Send details as the catalog's schema of {known.name} has them.",
             )
+
+
+def _short(text: str, most: int = 300) -> str:
+    """Cut what a validator says: it quotes the value, which may be as large as the event."""
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
+
+
+def _resolve_references(schema: Mapping[str, Any]) -> None:
+    """Find each `$ref` now: at an event it would be too late, and nothing is ever fetched. Raises Unresolvable."""
+    resolver = Registry().with_resource("", DRAFT202012.create_resource(schema)).resolver()
+    rest: list[Any] = [schema]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, dict):
+            if isinstance(reference := part.get("$ref"), str):
+                resolver.lookup(reference)
+            rest += part.values()
+        elif isinstance(part, list):
+            rest += part
 
 
 def load_catalog(path: Path | None = None, mode: Mode = "open") -> Catalog:
@@ -113,9 +137,10 @@ def load_catalog(path: Path | None = None, mode: Mode = "open") -> Catalog:
     if path is not None:
         try:
             text = path.read_text("utf-8")
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise ConfigurationError(
-                f"The catalog file {path} can't be read: {error.strerror}.",
+                f"The catalog file {path} can't be read: {why}.",
                 field="TRAILKEEPER_CATALOG_FILE",
                 fix="Name a TOML file of the form of audit/catalog.toml.",
             ) from None
@@ -140,16 +165,19 @@ def _read(text: str, where: str) -> Iterator[tuple[str, CatalogAction]]:
         raise wrong(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     for section, of_the_trail in ((content.actions, False), (content.trail, True)):
         for name, entry in section.items():
-            if not re.match(ACTION_PATTERN, name) or len(name) > 128:
-                raise wrong(f"{name!r} is no action name (dotted lower case, at most 128 characters)")
+            # fullmatch: Python's $ would let a line feed follow.
+            if not _action(name) or len(name) > _LONGEST:
+                raise wrong(f"{name!r} is no action name (dotted lower case, at most {_LONGEST} characters)")
             resource_type = entry.resource_type or name.rsplit(".", 2)[-2]
-            if not _segment.match(resource_type):
+            if not _segment(resource_type) or len(resource_type) > _LONGEST:
                 raise wrong(f"{resource_type!r}, the resource type of {name}, is not lower case with underscores")
             if entry.details_schema is not None:
                 try:
                     jsonschema.Draft202012Validator.check_schema(entry.details_schema)
-                except jsonschema.SchemaError as error:
-                    raise wrong(f"the details schema of {name} is no JSON Schema ({error.message})") from None
+                    _resolve_references(entry.details_schema)
+                except (jsonschema.SchemaError, Unresolvable) as error:
+                    said = getattr(error, "message", None) or f"{error} can't be found; a schema stands alone"
+                    raise wrong(f"the details schema of {name} is no JSON Schema ({said})") from None
             yield (
                 name,
                 CatalogAction(name, entry.description, resource_type, entry.details_schema, of_the_trail),

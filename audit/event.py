@@ -44,15 +44,24 @@ Instant = Annotated[
 ]
 
 
-@lru_cache(maxsize=4096)
 def _canonical_ip(value: object) -> str:
-    """One text for one address, so that a filter finds it however it was written."""
     if not isinstance(value, str):
         raise ValueError("must be a string with an IPv4 or IPv6 address")
+    return _one_text_an_address(value)
+
+
+@lru_cache(maxsize=4096)
+def _one_text_an_address(value: str) -> str:
+    """One text for one address, so that a filter finds it however it was written.
+
+    An IPv4 address in an IPv6 one is that IPv4 address. A zone (`%eth0`) means something on one machine only, and
+    OpenSearch's `ip` type takes none: it is left out.
+    """
     try:
-        return str(ip_address(value))
+        address = ip_address(value)
     except ValueError:
         raise ValueError("must be an IPv4 or IPv6 address") from None
+    return str(getattr(address, "ipv4_mapped", None) or address).partition("%")[0]
 
 
 IpAddress = Annotated[str, BeforeValidator(_canonical_ip), WithJsonSchema({"type": "string"})]

@@ -12,7 +12,9 @@ DAY_MS = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # RFC 3339, section 5.6; the offset is not optional, and neither is the time.
-_rfc3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII).fullmatch
+_rfc3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII
+).fullmatch
 # The form that this module writes, which is nearly all that arrives.
 _normal = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII).fullmatch
 _millisecond = timedelta(milliseconds=1)
@@ -42,7 +44,8 @@ def parse_instant(text: object) -> datetime:
         moment = datetime.fromisoformat(f"{day}T{time}.{(fraction or '0')[:6]:0<6}{offset}")
         return moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"is not a date that exists ({error}). {HINT}") from None
+        why = str(error).replace("..", " to ").partition(", not ")[0]
+        raise ValueError(f"is not a date that exists ({why}). {HINT}") from None
 
 
 def floor_ms(moment: datetime) -> datetime:

@@ -5,6 +5,7 @@ SecretStr. The README's table is made from the descriptions here (`python -m aud
 """
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -22,7 +23,8 @@ PREFIX = "TRAILKEEPER_"
 class Settings(BaseSettings):
     """Everything a deployment can set. The defaults run the whole trail embedded, on one SQLite file."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    # An empty variable is one that isn't set: that is what `${NAME:-}` in a compose file makes.
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
 
     store_url: str = Field(
         "sqlite:///trailkeeper.sqlite",
@@ -88,7 +90,9 @@ class Settings(BaseSettings):
     ack_timeout_seconds: float = Field(
         30, gt=0, description="How long `?ack=indexed` and `?ack=searchable` wait for the engine."
     )
-    clock_skew_seconds: int = Field(300, ge=0, description="How far ahead of the server an event's time may be.")
+    clock_skew_seconds: int = Field(
+        300, ge=0, le=86_400, description="How far ahead of the server an event's time may be."
+    )
 
     jwt_secret: SecretStr | None = Field(None, description="The HS256 secret, for development; at least 32 bytes.")
     jwt_jwks_url: str | None = Field(None, description="Where the identity provider publishes its keys (JWKS).")
@@ -166,10 +170,15 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else None
         message = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:  # what concerns several settings names them itself, the culprit first
+            found = re.search(rf"{PREFIX}[A-Z_]+", message)
+            raise ConfigurationError(
+                f"{message}.", field=found.group() if found else None, fix="See the table of settings in the README."
+            ) from None
+        name = PREFIX + str(first["loc"][0]).upper()
         raise ConfigurationError(
-            f"{name}: {message}." if name else f"{message}.",
+            f"{name}: {message}.",
             field=name,
             fix="See the table of settings in the README.",
         ) from None

@@ -53,12 +53,16 @@ def parse_event(line: bytes, limits: Limits, defaults: Defaults = MappingProxyTy
             limit=limits.event_bytes,
             fix="Put large content elsewhere and a reference to it into details.",
         )
+    return _parse(line, limits, defaults)
+
+
+def _parse(line: bytes, limits: Limits, defaults: Defaults) -> tuple[Event, bytes]:
     try:
         event = _validate_json(line)
     except ValidationError as error:
         if _lacks(error, defaults):
-            return parse_event(_with_defaults(line, defaults), limits)
-        raise _explain(error, line) from None
+            return _parse(_with_defaults(line, defaults), limits, {})
+        raise _explain(error, limits) from None
     except RecursionError:
         raise _too_deep(limits) from None
     try:
@@ -129,7 +133,7 @@ def _refuse_repeated_keys(line: bytes) -> dict[str, Any]:
         content: dict[str, Any] = jiter.from_json(line, catch_duplicate_keys=True, allow_inf_nan=False)
     except ValueError as error:
         raise InvalidEvent(
-            f"The event is not clear JSON: {error}.",
+            f"The event is not clear JSON: {str(error)[:300]}.",
             field=_quoted(str(error)),
             fix="Send each key once, and numbers that are finite.",
         ) from None
@@ -141,15 +145,15 @@ def _refuse_infinities(event: Event) -> None:
     for path, value, _ in _leaves(event.details or {}, "details", 1, 1000):
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidEvent(
-                f"The number at {path} is too large.",
-                field=path,
+                f"The number at {path[:200]} is too large.",
+                field=path[:200],
                 fix="Send numbers within the range of a double (RFC 8259, section 6), or a string.",
             )
 
 
 def _quoted(text: str) -> str | None:
     found = re.search(r'"([^"]+)"', text)
-    return found.group(1) if found else None
+    return found.group(1)[:200] if found else None
 
 
 def _check_texts(event: Event, line: bytes, normal: bytes, limits: Limits) -> None:
@@ -171,9 +175,10 @@ def _check_texts(event: Event, line: bytes, normal: bytes, limits: Limits) -> No
         for path, value, _ in _leaves(event.model_dump(exclude_none=True), "", 0, 1000):
             for text in (path, value):
                 if isinstance(text, str) and (found := _control.search(text)):
+                    where = ascii(path[:200])[1:-1]
                     raise InvalidEvent(
-                        f"There is the control character U+{ord(found.group()):04X} in {ascii(path)[1:-1]}.",
-                        field=ascii(path)[1:-1],
+                        f"There is the control character U+{ord(found.group()):04X} in {where}.",
+                        field=where,
                         fix="Remove it; tab, line feed and carriage return may stay.",
                     )
 
@@ -210,17 +215,17 @@ _FIXES = {
 }
 
 
-def _explain(error: ValidationError, line: bytes) -> InvalidEvent:
+def _explain(error: ValidationError, limits: Limits) -> InvalidEvent:
     """Say the first thing that is wrong as a sentence, and how many more there are."""
     problems = error.errors(include_url=False)
     first = problems[0]
-    path = ".".join(str(step) for step in first["loc"])
+    path = ".".join(str(step) for step in first["loc"])[:200]  # a name nobody knows may be as long as the event
     context = first.get("ctx", {})
     limit = next((context[name] for name in ("max_length", "min_length") if name in context), None)
     kind, message = first["type"], first["msg"].removeprefix("Value error, ")
     if kind == "json_invalid":
         if "recursion" in message:
-            return InvalidEvent("The event is nested too deeply.", field="details", limit=8, fix="Flatten it.")
+            return _too_deep(limits)
         return InvalidEvent(
             f"The event is not JSON: {context.get('error', message)}.",
             fix="Send one JSON object an event, in UTF-8.",
