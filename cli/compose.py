@@ -210,7 +210,7 @@ class _Templates:
         if not self._done:
             from index_templates import loader
 
-            loader.apply(self._client, loader.plan(self._client, replicas=self._replicas))
+            loader.prepare(self._client, self._replicas)
             self._done = True
 
 

@@ -6,6 +6,7 @@ import typer
 
 from audit.errors import TrailkeeperError
 from cli import access, bring, deadletters, operate, read, serve
+from cli.logs import configure_logging
 from cli.output import print_error
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ for part in (serve, operate, access, read, bring, deadletters):
 
 def main() -> None:
     """Run the command; an error of ours becomes two lines and exit code 1, never a traceback."""
+    configure_logging("warning", "console")  # `serve` sets up what its settings say
     try:
         app(standalone_mode=True)
     except TrailkeeperError as error:

@@ -1,5 +1,6 @@
 """`trailkeeper setup`, `status` and `retention`: what stands, what should, and how long events stay."""
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -56,6 +57,7 @@ def _set_up(dry_run: bool) -> list[Change]:
     settings = load_settings()
     engine = open_engine(settings)
     assert engine.client is not None
+    assert engine.opener is not None
     try:
         from store.retentions import Retentions
 
@@ -69,6 +71,10 @@ def _set_up(dry_run: bool) -> list[Change]:
             templates.prepare(engine.client, settings.index_replicas)
             lifecycle.setup_apply(engine.client, classes)
             engine.store.prepare()
+            today = utc_now().date()
+            for name in classes:
+                for day in (today, today + timedelta(days=1)):
+                    engine.opener.open(name, day)
         return changes
     finally:
         engine.store.close()
@@ -97,7 +103,7 @@ def status(as_json: AsJson = False) -> None:
                     f"{day.age_days} d",
                     day.due.date() if day.due else "never",
                     day.says,
-                    day.policy or day.attachment,
+                    day.policy or ("deleted by date" if day.attachment == "no ISM" else day.attachment),
                 ]
                 for day in found.days
             ],

@@ -1,11 +1,8 @@
 """`trailkeeper serve`: the services, all in one process or one of them."""
 
-import logging
 import socket
-import sys
 from typing import Annotated, Literal
 
-import structlog
 import typer
 import uvicorn
 from fastapi import FastAPI
@@ -13,6 +10,7 @@ from fastapi import FastAPI
 from audit.errors import ConfigurationError
 from audit.settings import Settings, load_settings
 from cli.compose import Trail
+from cli.logs import configure_logging
 from cli.output import err
 
 Part = Literal["ingest", "search", "lifecycle"]
@@ -31,7 +29,7 @@ def serve(
     """Run ingest, search and lifecycle in one process; with --only, one of them."""
     overrides = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = load_settings(**overrides)
-    configure_logging(settings)
+    configure_logging(settings.log_level, settings.log_format)
     parts: frozenset[Part] = frozenset({only}) if only else frozenset({"ingest", "search", "lifecycle"})
     listener = _listen(settings)
     address = "http://{}:{}".format(*listener.getsockname()[:2])
@@ -46,32 +44,6 @@ def serve(
                 markup=False,
             )
         _run(app, listener)
-
-
-def configure_logging(settings: Settings) -> None:
-    """Send everything that is logged, ours and the libraries', to standard error in one form."""
-    level = logging.getLevelName(settings.log_level.upper())
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    final: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, final]
-        if settings.log_format == "json"
-        else [*shared, final],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=final, foreign_pre_chain=shared))
-    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
 
 
 def _listen(settings: Settings) -> socket.socket:
