@@ -1,13 +1,20 @@
 """The engines that the search API is tested over, and a trail in each."""
 
 import asyncio
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from audit.settings import Settings
+from index_templates.loader import prepare
+from lifecycle.days import DayOpener
+from store.connect import connect
+from store.opensearch import OpenSearchStore
 from store.protocol import Store
 from store.sqlite import SqliteStore
+from tests.nodes import Node
 from tests.search_api.provider import Provider, serve
 from tests.search_api.trail import Trail
 
@@ -19,7 +26,29 @@ def sqlite(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="session")
+def on_opensearch(opensearch_node: Node) -> Iterator[tuple[OpenSearchStore, str]]:
+    """A store on a real node, and a retention class whose day indices nobody else has; they are removed at the end."""
+    client = connect(Settings(store_url=opensearch_node.url.replace("http", "opensearch", 1)))
+    opener = DayOpener(client)
+    store = OpenSearchStore(client, open_day=opener.open, forget_day=opener.forget)
+    store.prepare()
+    retention = f"{random.randint(10_000, 36_500)}d"
+    yield store, retention
+    client.indices.delete(
+        index=f"audit-{retention}-*", params={"ignore_unavailable": "true", "expand_wildcards": "all"}
+    )
+    store.close()
+
+
+@pytest.fixture
+def opensearch(on_opensearch: tuple[OpenSearchStore, str]) -> Store:
+    store, _ = on_opensearch
+    prepare(store.client)  # another one's tests may have taken the templates away
+    return store
+
+
+@pytest.fixture(params=["sqlite", "opensearch"])
 def engine(request: pytest.FixtureRequest) -> Store:
     """Each engine in turn; tests keep apart by their organization."""
     store: Store = request.getfixturevalue(request.param)
@@ -34,8 +63,10 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture
-def trail(engine: Store, runner: asyncio.Runner) -> Trail:
+def trail(engine: Store, runner: asyncio.Runner, request: pytest.FixtureRequest) -> Trail:
     """An organization of its own in each engine."""
+    if isinstance(engine, OpenSearchStore):
+        return Trail(engine, runner, retention_class=request.getfixturevalue("on_opensearch")[1])
     return Trail(engine, runner)
 
 

@@ -83,7 +83,7 @@ def unsigned(content: dict[str, Any], header: dict[str, Any]) -> str:
     return f"{part(header)}.{part(content)}."
 
 
-@dataclass
+@dataclass(repr=False)
 class Trail:
     """One organization's trail in a store, and the search API over that store."""
 
@@ -95,6 +95,7 @@ class Trail:
     recorded: list[Event] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     record: Callable[[Event], None] | None = None
+    retention_class: str = "90d"
 
     def __post_init__(self) -> None:
         self.keys = Keys(self.store.records)
@@ -136,7 +137,7 @@ class Trail:
                 event["id"],
                 event["organization_id"],
                 to_ms(datetime.fromisoformat(event["occurred_at"])),
-                "90d",
+                self.retention_class,
                 json.dumps(event, separators=(",", ":")).encode(),
             )
             for event in events
