@@ -4,6 +4,7 @@ A request says which ids it waits for before they are committed, so that the rel
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterable, Mapping
 
@@ -32,7 +33,8 @@ class Wait:
 
     def arrive(self, outcomes: Mapping[str, Written]) -> None:
         """Take outcomes, from any thread."""
-        self._loop.call_soon_threadsafe(self._arrive, outcomes)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._arrive, outcomes)
 
     def _arrive(self, outcomes: Mapping[str, Written]) -> None:
         self.outcomes.update(outcomes)

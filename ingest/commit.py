@@ -66,6 +66,7 @@ class GroupCommit:
         self._queue: deque[_Submission] = deque()
         self._waiting = 0
         self._closing = False
+        self._broken = False
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
 
@@ -104,6 +105,8 @@ class GroupCommit:
     ) -> None:
         size = sum(len(candidate.normal) for candidate in candidates)
         with self._wake:
+            if self._broken:
+                raise _failed()
             if self._closing:
                 raise Unavailable("This instance is shutting down.", fix="Send it again.", retry_after=1)
             if self._waiting and self._waiting + size > self._max_waiting:
@@ -137,6 +140,10 @@ class GroupCommit:
             return group
 
     def _commit(self, group: Sequence[_Submission]) -> None:
+        if self._broken:  # queued before anybody knew
+            for item in group:
+                item.error = _failed()
+            return
         candidates = [candidate for item in group for candidate in item.candidates]
         try:
             with self._metrics.commit_seconds.time():
@@ -146,10 +153,11 @@ class GroupCommit:
                 item.error = error
             return
         except BaseException as error:
-            # Whatever this is, nobody knows what the disk holds now. Nothing is acknowledged.
+            # Whatever this is, nobody knows what the disk holds now. Nothing is acknowledged, now or later.
             _log.critical("commit_failed", error=repr(error))
+            self._broken = True
             for item in group:
-                item.error = Unavailable("The commit failed.", fix="Send it again.", retry_after=5)
+                item.error = _failed()
             self._on_fatal(error)
             return
         self._metrics.commit_events.observe(len(candidates))
@@ -158,6 +166,10 @@ class GroupCommit:
             end = start + len(item.candidates)
             item.result = appended[start:end]
             start = end
+
+
+def _failed() -> Unavailable:
+    return Unavailable("The commit failed.", fix="Send it again.", retry_after=5)
 
 
 def _answer(group: Sequence[_Submission]) -> None:

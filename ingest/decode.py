@@ -3,6 +3,7 @@
 Nothing here looks into an event: where one ends is all it needs to know, so that one bad event can be refused alone.
 """
 
+import codecs
 import json
 import re
 import zlib
@@ -13,9 +14,12 @@ import zstandard
 
 from audit.errors import MalformedBody, TooLarge, TrailkeeperError, UnsupportedMedia
 
-_BLOCK = 1 << 18
+_BLANKS = b" \t\r\n"  # RFC 8259, section 2
+_MOST_PARTS = 10_000  # gzip members or zstd frames: one an event, for whoever packs them one by one
 _whitespace = re.compile(r"[ \t\n\r]*")
-_scan = json.JSONDecoder().raw_decode
+# Only where an element ends is asked here; whether it is acceptable is for its own validation, which refuses it alone. So
+# control characters pass, and numbers become floats, which can't fail (an int of more than 4,300 digits does).
+_scan = json.JSONDecoder(strict=False, parse_int=float).raw_decode
 
 
 class Lines(NamedTuple):
@@ -39,11 +43,10 @@ def decode(body: bytes, content_type: str, content_encoding: str, *, max_bytes: 
             fix="Send application/json with one event or an array, or application/x-ndjson with one event a line.",
         )
     text = unpack(body, content_encoding.strip().lower(), max_bytes)
-    lines = _split_json(text) if media_type == "application/json" else _split_ndjson(text)
+    text = text.removeprefix(codecs.BOM_UTF8)  # RFC 8259, section 8.1: a reader may ignore it
+    lines = _split_json(text, max_events) if media_type == "application/json" else _split_ndjson(text)
     if len(lines.lines) > max_events:
-        raise TooLarge(
-            f"The request has {len(lines.lines):,} events.", limit=max_events, fix="Send them in several requests."
-        )
+        raise _too_many_events(max_events)
     if not lines.lines:
         raise MalformedBody("There is no event in the request.", fix="Send at least one.")
     return lines
@@ -54,6 +57,10 @@ def too_many_bytes(limit: int) -> TooLarge:
     return TooLarge(
         f"The request is larger than {limit:,} bytes, unpacked.", limit=limit, fix="Send it in several requests."
     )
+
+
+def _too_many_events(limit: int) -> TooLarge:
+    return TooLarge(f"The request has more than {limit:,} events.", limit=limit, fix="Send them in several requests.")
 
 
 def unpack(body: bytes, encoding: str, limit: int) -> bytes:
@@ -79,60 +86,92 @@ def unpack(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def _unpack_gzip(body: bytes, limit: int) -> bytes:
-    parts, size = [], 0
-    while body:  # a gzip file is one or more members (RFC 1952, section 2.2)
+    """Unpack one or more members (RFC 1952, section 2.2)."""
+    slices, parts, size = _Slices(body, 1 << 14), [], 0
+    while slices.next_part():
         member = zlib.decompressobj(wbits=31)
         while not member.eof:
-            part = member.decompress(body, limit - size + 1)
-            body = member.unconsumed_tail or member.unused_data
+            part = member.decompress(slices.next(), limit - size + 1)
             size += len(part)
             if size > limit:
                 raise too_many_bytes(limit)
-            if not part and not member.eof:
-                raise EOFError("it ends too early")
             parts.append(part)
+        slices.give_back(member.unused_data)
     return b"".join(parts)
 
 
 def _unpack_zstd(body: bytes, limit: int) -> bytes:
-    parts, size = [], 0
-    while body:  # likewise one or more frames (RFC 8878, section 3)
-        # The window is bounded too: a header may ask for far more memory than the content needs.
-        frame = zstandard.ZstdDecompressor(max_window_size=1 << 23).decompressobj()
-        for start in range(0, len(body), 1 << 10):
-            part = frame.decompress(body[start : start + (1 << 10)])
+    """Unpack one or more frames (RFC 8878, section 3)."""
+    # A frame's output can't be bounded, only its input: 1 KiB of it holds 32 MiB at the worst.
+    slices, parts, size = _Slices(body, 1 << 10), [], 0
+    # The window is bounded too: a header may ask for far more memory than the content needs.
+    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 23)
+    while slices.next_part():
+        frame = decompressor.decompressobj()
+        while not frame.eof:
+            part = frame.decompress(slices.next())
             size += len(part)
             if size > limit:
                 raise too_many_bytes(limit)
             parts.append(part)
-            if frame.eof:
-                body = frame.unused_data + body[start + (1 << 10) :]
-                break
-        else:
-            raise EOFError("it ends too early")
+        slices.give_back(frame.unused_data)
     return b"".join(parts)
 
 
+class _Slices:
+    """Feeds a body a slice at a time, so that what a part leaves over is never a copy of all the rest."""
+
+    def __init__(self, body: bytes, size: int) -> None:
+        self._body = memoryview(body)
+        self._size = size
+        self._at = 0
+        self._parts = 0
+
+    def next_part(self) -> bool:
+        """Tell whether there is another member or frame. Raises MalformedBody where there are absurdly many."""
+        if self._at >= len(self._body):
+            return False
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            raise MalformedBody(
+                "The body is packed in too many parts.",
+                field="Content-Encoding",
+                limit=_MOST_PARTS,
+                fix="Pack it as one gzip member or zstd frame.",
+            )
+        return True
+
+    def next(self) -> memoryview:
+        """Give the next slice. Raises EOFError behind the end."""
+        if self._at >= len(self._body):
+            raise EOFError("it ends too early")
+        start, self._at = self._at, self._at + self._size
+        return self._body[start : self._at]
+
+    def give_back(self, unused: bytes) -> None:
+        """Put back what belongs to the next part."""
+        self._at = min(self._at, len(self._body)) - len(unused)
+
+
 def _split_ndjson(text: bytes) -> Lines:
-    return Lines([stripped for line in text.split(b"\n") if (stripped := line.strip())], single=False)
+    return Lines([stripped for line in text.split(b"\n") if (stripped := line.strip(_BLANKS))], single=False)
 
 
-def _split_json(text: bytes) -> Lines:
+def _split_json(text: bytes, max_events: int) -> Lines:
     """Find the events in one JSON document. An array is cut into the texts of its elements, each as it was sent."""
-    stripped = text.strip()
+    stripped = text.strip(_BLANKS)
     if stripped[:1] != b"[":
         return Lines([stripped] if stripped else [], single=True)
     try:
-        return Lines(list(_elements(stripped.decode())), single=False)
-    except UnicodeDecodeError as error:
-        raise _not_json(f"it is not UTF-8 ({error.reason} at byte {error.start})") from None
+        # Bytes that are not UTF-8 come through unchanged, for the element they are in to be refused alone.
+        return Lines(_elements(stripped.decode("utf-8", "surrogateescape"), max_events), single=False)
     except RecursionError:
         raise _not_json("it is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise _not_json(f"{error.msg} at character {error.pos}") from None
 
 
-def _elements(text: str) -> list[bytes]:
+def _elements(text: str, most: int) -> list[bytes]:
     found: list[bytes] = []
     at = _skip(text, 1)
     if text[at : at + 1] == "]":
@@ -140,8 +179,9 @@ def _elements(text: str) -> list[bytes]:
         return found
     while True:
         _, end = _scan(text, at)
-        # A lone surrogate can't be here: the text was decoded from UTF-8, and escapes are still escapes.
-        found.append(text[at:end].encode())
+        found.append(text[at:end].encode("utf-8", "surrogateescape"))
+        if len(found) > most:
+            raise _too_many_events(most)
         at = _skip(text, end)
         mark = text[at : at + 1]
         if mark == "]":
