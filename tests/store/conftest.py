@@ -1,10 +1,8 @@
 """The stores under test: one of each engine for the session, shared by tests that each have their own organization."""
 
-import json
 import random
 from collections.abc import Callable, Iterator
 from datetime import date
-from pathlib import Path
 
 import pytest
 from opensearchpy import OpenSearch
@@ -12,6 +10,7 @@ from opensearchpy import OpenSearch
 from audit.instants import to_ms
 from audit.retention import end_of
 from audit.settings import Settings
+from index_templates import loader
 from store.connect import connect
 from store.names import day_index
 from store.opensearch import OpenSearchStore
@@ -19,8 +18,6 @@ from store.protocol import Store
 from store.sqlite import SqliteStore
 from tests.nodes import Node
 from tests.store.trail import INSTANTS, Sent, an_organization, random_event, sent
-
-_TEMPLATES = Path(__file__).parents[2] / "index_templates" / "templates"
 
 
 class DayIndices:
@@ -77,13 +74,6 @@ def opensearch_store(settings: Settings, classes: RetentionClasses) -> Iterator[
     store.close()
 
 
-def put_templates(client: OpenSearch) -> None:
-    for name in ("settings", "mappings"):
-        body = json.loads((_TEMPLATES / f"{name}.json").read_text())
-        client.cluster.put_component_template(name=f"trailkeeper-{name}", body=body)
-    client.indices.put_index_template(name="trailkeeper", body=json.loads((_TEMPLATES / "index.json").read_text()))
-
-
 @pytest.fixture(scope="session")
 def on_opensearch(opensearch_node: Node, classes: RetentionClasses) -> Iterator[OpenSearchStore]:
     settings = Settings(store_url=opensearch_node.url.replace("http://", "opensearch://"))
@@ -102,7 +92,7 @@ def store(request: pytest.FixtureRequest) -> Store:
     """Each engine in turn."""
     if request.param == "opensearch":
         opensearch: OpenSearchStore = request.getfixturevalue("on_opensearch")
-        put_templates(opensearch.client)  # each module anew: another one's tests may have taken them away
+        loader.prepare(opensearch.client)  # each module anew: another one's tests may have taken them away
         return opensearch
     sqlite: SqliteStore = request.getfixturevalue("on_sqlite")
     return sqlite

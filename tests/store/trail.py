@@ -39,6 +39,7 @@ OUTCOMES = ("success", "failure", "denied")
 INSTANTS = tuple(NOON + day * DAY + offset for day in range(3) for offset in (0, 1, 2, 500, DAY // 2 - 1, -DAY // 2))
 
 _serial = itertools.count()
+_process = uuid4().hex
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def an_organization() -> str:
 def an_event(organization_id: str, occurred_at: int = NOON, **fields: Any) -> dict[str, Any]:
     """Make an event in its normal form's order; `fields` replace what they name, None leaves out."""
     event = {
-        "id": derived_id(occurred_at, organization_id, str(next(_serial))),
+        "id": derived_id(occurred_at, organization_id, _process, str(next(_serial))),
         "occurred_at": format_instant(from_ms(occurred_at)),
         "organization_id": organization_id,
         "actor": ACTORS[0],
