@@ -14,7 +14,7 @@ import orjson
 from audit.instants import to_ms
 from audit.query import Query
 from store.protocol import Position
-from store.sqlite_rows import OUTCOMES, id_bytes
+from store.sqlite_rows import OUTCOMES, id_bytes, resource_key
 
 # More values than this are rather "most events" than a selection: then the trail is read by time and filtered.
 _MERGED_AT_MOST = 24
@@ -24,15 +24,19 @@ class _Filter(NamedTuple):
     """One field, the values it may have, and the index that has them in order."""
 
     column: str
-    values: Sequence[int | str]
+    values: Sequence[int]
     ordered_by: str
 
 
 class Selection(NamedTuple):
-    """What a query means in this file: the numbers of its texts, and its bounds in milliseconds."""
+    """What a query means in this file: the numbers of its texts, and its bounds in milliseconds.
+
+    A resource's key may stand for another id too, so `resource_ids` are looked for in the body besides.
+    """
 
     organization: int
     filters: tuple[_Filter, ...]
+    resource_ids: tuple[str, ...]
     since: int | None
     until: int | None
     descending: bool
@@ -58,9 +62,9 @@ class Selection(NamedTuple):
         driving = self._driving()
         index = driving.ordered_by if driving else unfiltered_index
         where, values = self._where(None, None)
-        if driving is not None and driving.column in ("outcome", "resource_id"):
+        if driving is not None and driving.column in ("outcome", "resource"):
             # What a partial index leaves out has to be ruled out in the statement, or SQLite may not use it.
-            where += " AND outcome > 0" if driving.column == "outcome" else " AND resource_id IS NOT NULL"
+            where += " AND outcome > 0" if driving.column == "outcome" else " AND resource IS NOT NULL"
         for bound, sign in ((self.since, ">="), (self.until, "<")):
             if bound is not None:
                 where += f" AND occurred_at {sign} ?"
@@ -76,7 +80,7 @@ class Selection(NamedTuple):
     def _driving(self) -> _Filter | None:
         return next((each for each in self.filters if each.ordered_by and len(each.values) <= _MERGED_AT_MOST), None)
 
-    def _where(self, driving: _Filter | None, value: int | str | None) -> tuple[str, list[Any]]:
+    def _where(self, driving: _Filter | None, value: int | None) -> tuple[str, list[Any]]:
         where = "organization = ?"
         values: list[Any] = [self.organization]
         if driving is not None:
@@ -88,6 +92,9 @@ class Selection(NamedTuple):
             if driving is None or column != driving.column:
                 where += f" AND {column} IN (SELECT value FROM json_each(?))"  # noqa: S608 no input
                 values.append(orjson.dumps(allowed).decode())
+        if self.resource_ids:
+            where += " AND CAST(body AS TEXT) ->> '$.resource.id' IN (SELECT value FROM json_each(?))"
+            values.append(orjson.dumps(self.resource_ids).decode())
         return where, values
 
     def _page_bounds(self, after: Position | None) -> tuple[str, list[Any]]:
@@ -127,7 +134,8 @@ def select(connection: apsw.Connection, query: Query) -> Selection | None:
         return None
     filters: list[_Filter] = []
     if query.resource_ids:
-        filters.append(_Filter("resource_id", _distinct(query.resource_ids), "by_resource"))
+        keys = sorted({resource_key(id) for id in query.resource_ids})
+        filters.append(_Filter("resource", keys, "by_resource"))
     if query.actors:
         filters.append(_Filter("actor", _actors(connection, organization, query.actors), "by_actor"))
     if query.actions or query.resource_types:
@@ -140,14 +148,11 @@ def select(connection: apsw.Connection, query: Query) -> Selection | None:
     return Selection(
         organization,
         tuple(filters),
+        query.resource_ids,
         None if query.earliest is None else to_ms(query.earliest),
         None if query.until is None else to_ms(query.until),
         query.order == "desc",
     )
-
-
-def _distinct(values: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(values))
 
 
 def _actors(connection: apsw.Connection, organization: int, words: Sequence[str]) -> list[int]:

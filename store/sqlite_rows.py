@@ -7,6 +7,7 @@ that no name or address outlives the events it was in.
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import apsw
 import orjson
@@ -17,7 +18,7 @@ from store.retentions import KIND as RETENTION
 OUTCOMES = {"success": 0, "failure": 1, "denied": 2}
 
 INSERT = """
-INSERT INTO events (id, organization, occurred_at, kind, actor, outcome, resource_id, body) VALUES (?,?,?,?,?,?,?,?)
+INSERT INTO events (id, organization, occurred_at, kind, actor, outcome, resource, body) VALUES (?,?,?,?,?,?,?,?)
 """
 
 # Above it the interned texts are forgotten and looked up again: about 50 MB at the worst.
@@ -58,6 +59,11 @@ def id_text(id: bytes) -> str:
     """The inverse of `id_bytes`."""
     text = id.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def resource_key(id: str) -> int:
+    """Four bytes that stand for a resource id in the index. Two ids may share a key, so a match is looked at again."""
+    return crc32(id.encode("utf-8", "surrogatepass")) - (1 << 31)
 
 
 class Interned:
@@ -107,7 +113,7 @@ class Interned:
                 actor.get("email") or "",
             ),
             OUTCOMES.get(fields.get("outcome", "success"), 0),
-            resource.get("id"),
+            None if resource.get("id") is None else resource_key(resource["id"]),
             row.body,
         )
 
