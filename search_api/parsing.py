@@ -24,6 +24,7 @@ Values = Mapping[str, Sequence[str]]
 
 _control = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _number = re.compile(r"[0-9]{1,9}").fullmatch
+_stray_percent = re.compile(rb"%(?![0-9A-Fa-f]{2})").search  # which Python would take for itself
 _event_id = re.compile(UUID7_PATTERN).fullmatch
 
 # What people type who know another audit log's API.
@@ -44,12 +45,15 @@ def read(query_string: bytes, allowed: Sequence[Parameter]) -> Values:
             limit=QUERY_STRING_BYTES,
             fix="Ask for fewer values at a time.",
         )
+    not_encoded = InvalidQuery(
+        "The query is not percent-encoded UTF-8.", fix="Encode it as RFC 3986, section 2.1, says."
+    )
+    if _stray_percent(query_string):
+        raise not_encoded
     try:
         pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
     except UnicodeError:
-        raise InvalidQuery(
-            "The query is not percent-encoded UTF-8.", fix="Encode it as RFC 3986, section 2.1, says."
-        ) from None
+        raise not_encoded from None
     by_name = {parameter.name: parameter for parameter in allowed}
     values: dict[str, list[str]] = {}
     for name, value in pairs:

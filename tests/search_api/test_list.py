@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from audit.catalog import load_catalog
@@ -132,9 +133,13 @@ class TestParameters:
         assert response.headers["content-type"] == "application/problem+json"
         assert embedded.recorded == []
 
-    @pytest.mark.parametrize("query", ["actor=%ed%a0%80", "actor=%ff", "%ff=1"])
-    def test_bytes_that_are_not_utf8_are_422(self, embedded: Trail, query: str):
-        assert embedded.client().get(f"{embedded.path}?{query}").status_code == 422
+    @pytest.mark.parametrize(
+        "query", ["actor=%ed%a0%80", "actor=%ff", "%ff=1", "actor=%zz", "actor=%", "actor=1%&order=asc"]
+    )
+    def test_what_is_not_percent_encoded_utf8_is_422(self, embedded: Trail, query: str):
+        url = httpx.URL(f"http://trail.test{embedded.path}", query=query.encode())
+
+        assert embedded.client().get(url).status_code == 422
 
     def test_a_huge_query_is_422_with_its_limit(self, embedded: Trail):
         response = embedded.client().get(f"{embedded.path}?actor={'x' * 9000}")
