@@ -55,7 +55,8 @@ class Shipper:
     def _start_afresh(self) -> None:
         self.running = False
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        # Reentrant, and `running` true before the thread starts, for a signal handler that emits within start().
+        self._starting = threading.RLock()
         # Held by the thread for its life: one that was told to stop may still be within a request.
         self._shipping = threading.Lock()
         self._stop = threading.Event()
@@ -77,11 +78,11 @@ class Shipper:
             if not self.running:
                 self._stop = threading.Event()
                 thread = threading.Thread(target=self._run, args=(self._stop,), name="trailkeeper-shipper", daemon=True)
+                self._thread, self.running = thread, True
                 try:
                     thread.start()
                 except RuntimeError:  # the interpreter is shutting down, or no more threads: the journal keeps it
-                    return
-                self._thread, self.running = thread, True
+                    self._thread, self.running = None, False
 
     def flush(self, timeout: float, *, give_up: bool = False) -> bool:
         """Ship now, and wait until all that was appended before is settled; `give_up` with the first failure."""

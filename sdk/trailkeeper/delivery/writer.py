@@ -73,6 +73,9 @@ class JournalWriter:
             return segment  # one line longer than a segment
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = Segment.create(self.folder)
+        if self.active is not None and self.active is not segment:  # a signal handler has been here meanwhile
+            fresh.delete()
+            return self.active
         if segment is not None:
             self.sealed.append(segment)
         self.active = fresh
