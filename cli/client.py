@@ -4,8 +4,6 @@ In this process the very same application answers, so that reading is checked an
 could read the files anyway, is on the trail as whoever runs the command.
 """
 
-import getpass
-import os
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,7 +16,7 @@ from pydantic import SecretStr
 from audit.errors import ConfigurationError, TrailkeeperError
 from audit.settings import Settings
 from cli.access import make_token
-from cli.compose import Trail
+from cli.compose import Trail, operator
 
 Url = Annotated[
     str | None,
@@ -37,14 +35,6 @@ class ServerError(TrailkeeperError):
             limit=problem.get("limit"),
             fix=problem.get("fix"),
         )
-
-
-def operator() -> str:
-    """Name who runs this command."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 @asynccontextmanager

@@ -7,6 +7,8 @@ Embedded, the store is one SQLite file and also the log that ingest commits to. 
 first; a command that only passes by (an import, a search) gets a spool of its own that is gone when it ends.
 """
 
+import getpass
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -138,8 +140,6 @@ class Trail:
         self, action: str, organization_id: str | None, resource_id: str, details: Mapping[str, Any] | None = None
     ) -> None:
         """Put what an operator did on the organization's trail, or on that of the operators."""
-        from cli.client import operator
-
         self.ingest.record(
             Event(
                 id=new_id(),
@@ -225,3 +225,11 @@ def _open_log(settings: Settings, engine: Engine, spool: Path | None, stack: Exi
 
 def _ingest_routes(app: FastAPI, trail: Trail) -> None:
     ingest.app.add_routes(app, trail.ingest, trail.keys, trail.settings)
+
+
+def operator() -> str:
+    """Name who runs this command."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

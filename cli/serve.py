@@ -31,6 +31,9 @@ def serve(
     settings = load_settings(**overrides)
     configure_logging(settings.log_level, settings.log_format)
     parts: frozenset[Part] = frozenset({only}) if only else frozenset({"ingest", "search", "lifecycle"})
+    # uvicorn closes the application at SIGTERM and then sends us the signal again, which by default ends the process there
+    # and then, with the spool neither drained nor closed. An exception leaves through Trail.open.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     listener = _listen(settings)
     address = "http://{}:{}".format(*listener.getsockname()[:2])
     with Trail.open(settings, ingest=bool(parts & {"ingest", "search"}), spool=settings.spool_path) as trail:
