@@ -26,7 +26,7 @@ from ingest.metrics import Metrics
 from ingest.relay import Relay
 from ingest.spool import Spool
 from ingest.validate import Validator
-from store.protocol import Candidate, Log, Outcome, Store, Written
+from store.protocol import Appended, Candidate, Log, Outcome, Store, Written
 from store.retentions import Retentions
 
 SOURCE = "trailkeeper"
@@ -72,7 +72,8 @@ class Pipeline:
             catalog, retentions, settings.limits, timedelta(seconds=settings.clock_skew_seconds), clock
         )
         self.metrics = Metrics()
-        self._commit = GroupCommit(log, on_fatal=on_fatal or _end_process, metrics=self.metrics)
+        on_fatal = on_fatal or _end_process
+        self._commit = GroupCommit(log, on_fatal=on_fatal, metrics=self.metrics)
         self._acks = Acks()
         self.spool = log if isinstance(log, Spool) else None
         self.relay = (
@@ -82,7 +83,8 @@ class Pipeline:
                 self._acks,
                 max_bytes=settings.relay_bytes,
                 concurrency=settings.relay_concurrency,
-                on_conflict=lambda document, _: self._report_conflict(document.id, document.organization_id),
+                on_conflict=lambda document, _: self._report_conflicts([(document.id, document.organization_id)]),
+                on_fatal=on_fatal,
                 metrics=self.metrics,
             )
             if self.spool
@@ -162,13 +164,9 @@ class Pipeline:
         self._acks.add(wait, ids)
         try:
             appended = await self._commit.commit(candidates)
-            for candidate, result in zip(candidates, appended, strict=True):
-                if result.outcome is Outcome.CONFLICT or (
-                    result.outcome is Outcome.DUPLICATE
-                    and result.number is not None
-                    and not self.spool.holds(result.number)
-                ):
-                    wait.drop(candidate.id)
+            on_its_way = await asyncio.to_thread(_on_its_way, self.spool, candidates, appended)
+            for id in ids - on_its_way:
+                wait.drop(id)
             try:
                 await wait.all(self._settings.ack_timeout_seconds)
             except TimeoutError:
@@ -190,11 +188,16 @@ class Pipeline:
         self, candidates: Sequence[Candidate], commits: Sequence[Outcome], outcomes: Mapping[str, Written]
     ) -> Sequence[Taken]:
         answers: list[Taken] = []
+        if Outcome.CONFLICT in commits:
+            conflicts = [
+                (candidate.id, candidate.organization_id)
+                for candidate, committed in zip(candidates, commits, strict=True)
+                if committed is Outcome.CONFLICT
+            ]
+            await asyncio.to_thread(self._report_conflicts, conflicts)
         for candidate, committed in zip(candidates, commits, strict=True):
             said = outcomes.get(candidate.id)
             final = said.outcome if said and committed is Outcome.CREATED else committed
-            if committed is Outcome.CONFLICT:
-                await asyncio.to_thread(self._report_conflict, candidate.id, candidate.organization_id)
             if final is Outcome.CREATED:
                 answers.append(Accepted(candidate.id))
             elif final is Outcome.DUPLICATE:
@@ -206,9 +209,15 @@ class Pipeline:
                 answers.append(Rejected(candidate.id, _refused(error)))
         return answers
 
-    def _report_conflict(self, id: str, organization_id: str) -> None:
-        """Put it on the trail: somebody sent other content under an id that stands. Losing this report loses no event."""
-        event = Event(
+    def _report_conflicts(self, conflicts: Sequence[tuple[str, str]]) -> None:
+        """Put it on the trail: somebody sent other content under an id that stands. Losing a report loses no event."""
+        try:
+            self._commit.append([self.validator.own(self._conflict_event(*each)) for each in conflicts])
+        except TrailkeeperError as error:
+            _log.error("conflicts_not_reported", ids=[id for id, _ in conflicts], error=str(error))
+
+    def _conflict_event(self, id: str, organization_id: str) -> Event:
+        return Event(
             id=new_id(),
             occurred_at=self.validator.now(),
             organization_id=organization_id,
@@ -218,10 +227,16 @@ class Pipeline:
             details={"event_id": id},
             source=SOURCE,
         )
-        try:
-            self.record(event)
-        except TrailkeeperError as error:
-            _log.error("conflict_not_reported", id=id, organization_id=organization_id, error=str(error))
+
+
+def _on_its_way(spool: Spool, candidates: Sequence[Candidate], appended: Sequence[Appended]) -> set[str]:
+    """Name those whose fate the relay will still announce. Asks the spool's file; not for an event loop's thread."""
+    return {
+        candidate.id
+        for candidate, result in zip(candidates, appended, strict=True)
+        if result.outcome is Outcome.CREATED
+        or (result.outcome is Outcome.DUPLICATE and result.number is not None and spool.holds(result.number))
+    }
 
 
 def _conflict() -> TrailkeeperError:

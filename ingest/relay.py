@@ -10,11 +10,11 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
-from audit.errors import StoreUnavailable
+from audit.errors import StoreUnavailable, TrailkeeperError
 from ingest.acks import Acks
 from ingest.metrics import Metrics
 from ingest.spool import Batch, Spool
@@ -25,7 +25,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
 
 
 class Relay:
-    """Moves events from a spool to a store, on `concurrency` threads, about `max_bytes` a request."""
+    """Moves events from a spool to a store, on `concurrency` threads, about `max_bytes` a request.
+
+    `on_fatal` is called with an error of the spool's after which it can't be trusted (a failed fsync).
+    """
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class Relay:
         max_bytes: int,
         concurrency: int,
         on_conflict: Callable[[Document, str], None] = lambda document, error: None,
+        on_fatal: Callable[[BaseException], None],
         metrics: Metrics | None = None,
     ) -> None:
         self._metrics = metrics or Metrics()
@@ -44,6 +48,7 @@ class Relay:
         self._acks = acks
         self._max_bytes = max_bytes
         self._on_conflict = on_conflict
+        self._on_fatal = on_fatal
         self._read = threading.Lock()
         self._taken = -1
         self._stopping = threading.Event()
@@ -76,8 +81,17 @@ class Relay:
             self._spool.arrived.notify_all()
 
     def _run(self) -> None:
+        pause = _FIRST_PAUSE
         while not self._stopping.is_set():
-            batches = self._take()
+            try:
+                batches = self._take()
+            except Exception as error:  # the spool can't be read: said at /readyz, and tried again
+                _log.exception("spool_unreadable")
+                self.problem = f"The spool can't be read: {error}"
+                self._stopping.wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                continue
+            pause = _FIRST_PAUSE
             if batches:
                 self._send(batches)
             elif self._draining.is_set():
@@ -86,10 +100,13 @@ class Relay:
     def _take(self) -> Sequence[Batch]:
         """Read the next batches nobody has in hand; wait where there are none."""
         with self._read:
+            last = self._spool.last
             batches = self._spool.read(self._taken, self._max_bytes)
             if batches:
                 self._taken = batches[-1].first + len(batches[-1].documents) - 1
                 return batches
+            # Nothing up to `last` is left. (After a restart that is news: what was settled before is not there.)
+            self._taken = max(self._taken, last)
         with self._spool.arrived:
             # What was committed since the read above is seen here; what comes later notifies.
             if self._spool.last <= self._taken and not self._draining.is_set():
@@ -98,26 +115,58 @@ class Relay:
 
     def _send(self, batches: Sequence[Batch]) -> None:
         left: Sequence[Document] = [document for batch in batches for document in batch.documents]
+        settled: dict[str, Written] = {}
         dead: list[tuple[Document, str]] = []
         pause = _FIRST_PAUSE
-        while True:
-            results = self._write(left)
-            if results is not None:
-                dead += self._bury(left, results)
-                again = [
-                    document
-                    for document, written in zip(left, results, strict=True)
-                    if written.outcome is Outcome.RETRY
-                ]
+        while left:
+            again = self._try(left, settled, dead)
+            if again:
                 pause = _FIRST_PAUSE if len(again) < len(left) else pause
-                left = again
-            if not left:
-                self._spool.settle(batches, dead)
-                return
-            # Full jitter, so that instances that failed together don't come back together.
-            if self._stopping.wait(random.uniform(0, pause)):  # noqa: S311 not a secret
+                if self._rest(pause):
+                    return
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            left = again
+        while not self._settle(batches, dead):
+            if self._rest(pause):
                 return
             pause = min(pause * 2, _LONGEST_PAUSE)
+        # Told again, now that the spool says so too: who asked about a duplicate in between was told to wait.
+        self._acks.announce(settled)
+
+    def _try(
+        self, documents: Sequence[Document], settled: dict[str, Written], dead: list[tuple[Document, str]]
+    ) -> Sequence[Document]:
+        """Send documents once, in requests of about `max_bytes`; give back those to be sent again."""
+        again: list[Document] = []
+        for start, end in _requests(documents, self._max_bytes):
+            results = self._write(documents[start:end])
+            if results is None:
+                return [*again, *documents[start:]]
+            dead += self._bury(documents[start:end], results, settled)
+            again += [
+                document
+                for document, written in zip(documents[start:end], results, strict=True)
+                if written.outcome is Outcome.RETRY
+            ]
+        return again
+
+    def _rest(self, pause: float) -> bool:
+        """Wait before the next try; tell whether there will be none because the relay stops."""
+        # Full jitter, so that instances that failed together don't come back together.
+        return self._stopping.wait(random.uniform(0, pause))  # noqa: S311 not a secret
+
+    def _settle(self, batches: Sequence[Batch], dead: Sequence[tuple[Document, str]]) -> bool:
+        try:
+            self._spool.settle(batches, dead)
+        except TrailkeeperError as error:  # a full disk: what is in the spool stays a while longer
+            _log.warning("not_settled", error=str(error))
+            self.problem = str(error)
+            return False
+        except Exception as error:
+            _log.critical("settle_failed", error=repr(error))
+            self._on_fatal(error)
+            return False
+        return True
 
     def _write(self, documents: Sequence[Document]) -> Sequence[Written] | None:
         try:
@@ -128,6 +177,10 @@ class Relay:
                 _log.warning("store_unavailable", error=str(error), waiting=self._spool.depth)
             self.problem = str(error)
             return None
+        except Exception as error:  # nobody foresaw it; the events are safe here, and the thread must go on
+            _log.exception("store_failed")
+            self.problem = f"The store failed: {error!r}"
+            return None
         for outcome, count in Counter(written.outcome for written in results).items():
             self._metrics.relayed.labels(outcome).inc(count)
         refused = next((written.error for written in results if written.outcome is Outcome.RETRY), None)
@@ -136,7 +189,9 @@ class Relay:
         self.problem = refused
         return results
 
-    def _bury(self, documents: Sequence[Document], results: Sequence[Written]) -> Sequence[tuple[Document, str]]:
+    def _bury(
+        self, documents: Sequence[Document], results: Sequence[Written], all_settled: dict[str, Written]
+    ) -> Sequence[tuple[Document, str]]:
         """Pick the ones that will never be stored, and tell those who wait about all that are settled."""
         dead: list[tuple[Document, str]] = []
         settled: dict[str, Written] = {}
@@ -150,5 +205,18 @@ class Relay:
                 dead.append((document, error))
                 if written.outcome is Outcome.CONFLICT:
                     self._on_conflict(document, error)
+        all_settled.update(settled)
         self._acks.announce(settled)
         return dead
+
+
+def _requests(documents: Sequence[Document], max_bytes: int) -> Iterator[tuple[int, int]]:
+    """Cut documents into requests: a commit under load may hold many times what one request should."""
+    start = size = 0
+    for place, document in enumerate(documents):
+        if place > start and size + len(document.body) > max_bytes:
+            yield start, place
+            start, size = place, 0
+        size += len(document.body)
+    if documents:
+        yield start, len(documents)

@@ -11,14 +11,15 @@ import hashlib
 import os
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import apsw
 import orjson
 
-from audit.errors import ConfigurationError, DiskFull, SpoolFull
+from audit.errors import ConfigurationError, DiskFull, SpoolFull, TrailkeeperError, Unavailable
 from audit.instants import format_instant, to_ms, utc_now
 from audit.wire import stamp
 from store.protocol import Appended, Candidate, Document, Outcome
@@ -37,18 +38,66 @@ CREATE TABLE dead (id TEXT PRIMARY KEY, organization_id TEXT NOT NULL, occurred_
 """
 
 
-def open_file(path: Path) -> apsw.Connection:
-    """Open a spool's file as every user of it does: commits are synced, and a busy moment of another is waited out."""
-    db = apsw.Connection(str(path))
-    db.set_busy_timeout(10_000)
-    db.pragma("journal_mode", "wal")
-    db.pragma("synchronous", "full")
+def open_file(path: Path, *, make: bool = False) -> apsw.Connection:
+    """Open a spool's file as every user of it does: commits are synced, and a busy moment of another is waited out.
+
+    Raises ConfigurationError for a path that can't be used and a file that is no spool; nothing is written to such a one.
+    """
+    db = None
+    try:
+        db = apsw.Connection(str(path))
+        db.set_busy_timeout(10_000)
+        _require_spool(db, path, make)
+        # A transaction that reads first and then finds that another process wrote could not go on.
+        db.transaction_mode = "IMMEDIATE"
+        db.pragma("journal_mode", "wal")
+        db.pragma("synchronous", "full")
+        db.pragma("fullfsync", True)
+        # Checkpoints are run here, after a commit: SQLite's own would keep a failed fsync to itself.
+        db.pragma("wal_autocheckpoint", 0)
+    except apsw.Error as error:
+        if db is not None:
+            db.close()
+        raise ConfigurationError(
+            f"The spool {path} can't be opened: {error}.",
+            field="TRAILKEEPER_SPOOL_PATH",
+            fix="Name a spool, or a new file in a folder that this user may write.",
+        ) from None
+    except ConfigurationError:
+        if db is not None:
+            db.close()
+        raise
     return db
+
+
+def _require_spool(db: apsw.Connection, path: Path, make: bool) -> None:
+    version = db.pragma("user_version")
+    if make and version == 0 and not db.execute("SELECT 1 FROM sqlite_schema").fetchall():
+        return
+    if db.pragma("application_id") != APPLICATION_ID:
+        raise ConfigurationError(
+            f"{path} is no spool of Trailkeeper's.",
+            field="TRAILKEEPER_SPOOL_PATH",
+            fix="Name a spool, or a new file.",
+        )
+    if version > VERSION:
+        raise ConfigurationError(
+            f"The spool {path} was written by a newer Trailkeeper (version {version}; this one knows {VERSION}).",
+            field="TRAILKEEPER_SPOOL_PATH",
+            fix="Run the newer version until the spool is empty.",
+        )
 
 
 def _lock(path: Path) -> int:
     """Take the spool for this process, until it ends however it ends: two logs must not have one name."""
-    handle = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        handle = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The spool {path} can't be opened: {error.strerror}.",
+            field="TRAILKEEPER_SPOOL_PATH",
+            fix="Name a file in a folder that exists and that this user may write.",
+        ) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -85,16 +134,19 @@ class Spool:
         self._lock = threading.Lock()
         self.arrived = threading.Condition()
         """Notified when there is more for the relay."""
+        self._wal_pages = 0
+        self._lock_file = _lock(path)
         try:
-            self._lock_file = _lock(path)
-            self._db = open_file(path)
-            self._open_schema(log_id)
-        except (apsw.CantOpenError, apsw.NotADBError, OSError) as error:
-            raise ConfigurationError(
-                f"The spool {path} can't be opened: {error}.",
-                field="TRAILKEEPER_SPOOL_PATH",
-                fix="Name a file in a folder that this user may write.",
-            ) from None
+            self._db = open_file(path, make=True)
+            try:
+                self._open_schema(log_id)
+            except BaseException:
+                self._db.close()
+                raise
+        except BaseException:
+            os.close(self._lock_file)
+            raise
+        self._db.set_wal_hook(self._note_wal)
         self.log_id: str
         self._next: int
         self.depth: int
@@ -114,17 +166,13 @@ class Spool:
                     fix="Send it again later; the operator finds the reason at /readyz.",
                     retry_after=5,
                 )
-            try:
-                with self._db:
-                    appended, size = self._append(candidates)
-            except (apsw.FullError, apsw.IOError) as error:
-                if isinstance(error, apsw.IOError) and getattr(error, "extendedresult", None) not in _NO_ROOM:
-                    raise  # a failed read or fsync: not to be survived
-                raise DiskFull("The spool's disk is full.", fix="Make room, then send it again.") from None
+            with _engine_errors(), self._db:
+                appended, size = self._append(candidates)
             created = sum(result.outcome is Outcome.CREATED for result in appended)
             self._next += created
             self.depth += created
             self.bytes += size
+            self._checkpoint()
         if created:
             with self.arrived:
                 self.arrived.notify_all()
@@ -160,15 +208,17 @@ class Spool:
         """Let go of batches whose every event the engine has, or that are buried here, in the same transaction."""
         now = format_instant(utc_now())
         with self._lock:
-            with self._db:
+            with _engine_errors(), self._db:
+                # The first of an id stands, here as everywhere; only what the engine says of it is news.
                 self._db.executemany(
-                    "INSERT OR REPLACE INTO dead VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET error = excluded.error",
                     [(*document, error, now) for document, error in dead],
                 )
                 self._db.executemany("DELETE FROM batch WHERE first = ?", [(batch.first,) for batch in batches])
                 self._db.execute("DELETE FROM seen WHERE number < ?", (self._next - self._window,))
             self.depth -= sum(len(batch.documents) for batch in batches)
             self.bytes -= sum(batch.bytes for batch in batches)
+            self._checkpoint()
 
     def holds(self, number: int) -> bool:
         """Tell whether the event with this number is still waiting for the engine."""
@@ -230,6 +280,21 @@ class Spool:
             self._db.execute("UPDATE log SET next = ?", (number,))
         return appended, size
 
+    def _note_wal(self, _db: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self) -> None:
+        """Copy the write-ahead log into the file. The commit before stands: a full disk can wait, a failed fsync can't."""
+        if self._wal_pages < _CHECKPOINT_PAGES:
+            return
+        try:
+            with _engine_errors():
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._wal_pages = 0
+        except TrailkeeperError:
+            pass
+
     def _open_schema(self, log_id: str | None) -> None:
         with self._db:
             version = self._db.pragma("user_version")
@@ -239,12 +304,6 @@ class Spool:
                 self._db.pragma("application_id", APPLICATION_ID)
                 self._db.pragma("user_version", VERSION)
                 return
-        if self._db.pragma("application_id") != APPLICATION_ID or version > VERSION:
-            raise ConfigurationError(
-                f"{self.path} is no spool of this version of Trailkeeper.",
-                field="TRAILKEEPER_SPOOL_PATH",
-                fix="Name a spool file, or upgrade Trailkeeper.",
-            )
         standing = self._db.execute("SELECT id FROM log").get
         if log_id is not None and log_id != standing:
             raise ConfigurationError(
@@ -254,5 +313,22 @@ class Spool:
             )
 
 
+@contextmanager
+def _engine_errors() -> Iterator[None]:
+    """Turn what can be survived into errors of ours; what passes is not to be survived (a failed read or fsync)."""
+    try:
+        yield
+    except (apsw.FullError, apsw.IOError) as error:
+        if isinstance(error, apsw.IOError) and getattr(error, "extendedresult", None) not in _NO_ROOM:
+            raise
+        raise DiskFull("The spool's disk is full.", fix="Make room, then send it again.", retry_after=30) from None
+    except apsw.BusyError:
+        raise Unavailable(
+            "Another process keeps the spool's file busy.", fix="Send it again later.", retry_after=1
+        ) from None
+
+
 # An I/O error that means "no room", rather than a disk that fails: a quota, or a file size limit.
 _NO_ROOM = (apsw.SQLITE_IOERR_WRITE,)
+# Pages of the write-ahead log after which it is copied into the file; SQLite's own choice.
+_CHECKPOINT_PAGES = 1000
