@@ -1,6 +1,8 @@
 """`trailkeeper serve`: the services, all in one process or one of them."""
 
+import signal
 import socket
+import sys
 from typing import Annotated, Literal
 
 import typer

@@ -203,8 +203,8 @@ def test_the_reader_refuses_what_it_does_not_know(text: str) -> None:
 
 
 def test_the_reader_reads_what_it_knows() -> None:
-    text = '# c\nx: &x\n  a: 1\n  b: "q \\" #q"\ny:\n  <<: *x\n  b: two words\n  l:\n    - -1\n    - a:b\n  n:\n'
+    text = '# c\nx: &x\n  a: 1\n  b: "q \\" q"\ny:\n  <<: *x\n  b: two words\n  l:\n    - -1\n    - a:b\n  n:\n'
     assert read_compose(text) == {
-        "x": {"a": 1, "b": 'q " #q'},
+        "x": {"a": 1, "b": 'q " q'},
         "y": {"a": 1, "b": "two words", "l": [-1, "a:b"], "n": None},
     }
