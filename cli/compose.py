@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from fastapi import FastAPI
 
 import ingest.app
@@ -44,6 +45,7 @@ if TYPE_CHECKING:  # embedded, nothing needs opensearch-py
 
     from lifecycle.days import DayOpener
 
+_log = structlog.get_logger("trailkeeper")
 OPERATORS = "trailkeeper"
 """The organization whose trail holds what concerns all of them, like a key for every organization."""
 
@@ -129,7 +131,7 @@ class Trail:
         if ingest:
             _ingest_routes(app, self)
             health.add_metrics(app, self.ingest.metrics.registry)
-            checks["relay"] = self.ingest.problem
+            checks["relay"] = self._relay_problem
         if lifecycle:
             checks["lifecycle"] = self._lifecycle_problem
         # Ingest goes on without the store, which is what the spool is for; reading can't.
@@ -167,14 +169,23 @@ class Trail:
         try:
             self.store.check()
         except StoreUnavailable as error:
-            return str(error)
+            _log.warning("not_ready", error=str(error))
+            return "The event store doesn't answer."
         return None
+
+    def _relay_problem(self) -> str | None:
+        if self.ingest.problem() is None:
+            return None
+        assert self.ingest.spool is not None
+        return f"{self.ingest.spool.depth:,} events wait for the store; none is lost."
 
     def _lifecycle_problem(self) -> str | None:
         report = self.lifecycle.last
         if report is None or report.healthy:
             return None
-        return "; ".join([*report.errors, *(f"{name} is overdue" for name in report.overdue)])
+        if report.overdue:
+            return f"{len(report.overdue)} days are overdue for deletion."
+        return "The latest round failed in part."
 
 
 def open_engine(settings: Settings) -> Engine:

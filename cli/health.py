@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 Check = Callable[[], str | None]
-"""Says what is wrong, in a sentence for the operator, or None."""
+"""Says what is wrong, in a sentence that anybody may read, or None; engines' own words belong in the log."""
 
 
 def add_health(app: FastAPI, checks: Mapping[str, Check], *, vital: frozenset[str]) -> None:

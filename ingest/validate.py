@@ -17,6 +17,8 @@ from audit.wire import Limits, parse_event, with_resource_type
 from store.protocol import Candidate
 from store.retentions import Retentions
 
+_WIDEST = Limits(event_bytes=1 << 20, leaf_bytes=30_000, depth=16)
+
 
 class Validator:
     """Decides what enters the trail. One for a service; safe from several threads."""
@@ -46,16 +48,17 @@ class Validator:
     def own(self, event: Event) -> Candidate:
         """Make a candidate of an event that Trailkeeper itself records; the same rules hold for it."""
         line = event.model_dump_json(exclude_none=True).encode()
-        return self.reception(Writer(event.source or "", None)).check(line)
+        # What senders are limited to must not keep Trailkeeper from recording: only the largest limits there can be hold.
+        return Reception(self, Writer(event.source or "", None), self.now(), _WIDEST).check(line)
 
 
 class Reception:
     """One request's events, held against one instant: what is the same for all of them is worked out once."""
 
-    def __init__(self, validator: Validator, writer: Writer, now: datetime) -> None:
+    def __init__(self, validator: Validator, writer: Writer, now: datetime, limits: Limits | None = None) -> None:
         self._catalog = validator.catalog
         self._retentions = validator.retentions
-        self._limits = validator.limits
+        self._limits = limits or validator.limits
         self._writer = writer
         self._now = now
         self._latest = now + validator.skew

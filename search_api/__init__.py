@@ -12,6 +12,5 @@ cursors.py         where a page ends, signed
 views.py           reading the trail is on the trail
 problems.py        every error as problem+json
 documentation.py   what OpenAPI says
-health.py          liveness and readiness
 service.py         what the endpoints need, in one place
 """

@@ -4,7 +4,6 @@
 
     app = FastAPI()
     add_routes(app, compose(store=…, …))        # beside ingest's, in one process and one OpenAPI document
-    add_health(app)                             # once, whoever offers it
 
 The lifespan comes with the routes: it records finished windows of views, and at shutdown the open ones.
 """
@@ -21,7 +20,7 @@ from audit.catalog import Catalog
 from audit.event import Event
 from audit.instants import utc_now
 from audit.settings import Settings
-from search_api import audit_logs, documentation, health, problems
+from search_api import audit_logs, documentation, problems
 from search_api.authentication import Authentication
 from search_api.cursors import Cursors, cursor_secret
 from search_api.service import SearchApi
@@ -88,7 +87,6 @@ def create_app(
         clock=clock,
     )
     add_routes(app, api)
-    add_health(app)
     return app
 
 
@@ -106,11 +104,6 @@ def add_routes(app: FastAPI, api: SearchApi) -> None:
             yield state or {}
 
     app.router.lifespan_context = lifespan
-
-
-def add_health(app: FastAPI) -> None:
-    """Add /healthz and /readyz. The application has the search API's routes."""
-    app.include_router(health.router)
 
 
 @contextlib.asynccontextmanager

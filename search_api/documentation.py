@@ -74,13 +74,6 @@ class Filters(BaseModel):
     actors: list[ActorFilter]
 
 
-class Health(BaseModel):
-    """How the service is."""
-
-    status: str = Field(examples=["ok"])
-    store: str | None = Field(default=None, examples=["ok"], description="Whether the event store answers.")
-
-
 _REQUEST_ID = {
     "X-Request-Id": {"description": "The request's own, or one made here.", "schema": {"type": "string"}},
 }

@@ -73,23 +73,3 @@ def test_a_surprise_is_500_with_the_id_under_which_it_is_logged(
     assert INSIDE in logs[0]["traceback"]
     assert "secret" not in response.text
     assert response.headers["cache-control"] == "no-store"
-
-
-class TestHealth:
-    def test_alive_and_ready(self, embedded: Trail):
-        client = embedded.client(None)
-
-        assert client.get("/healthz").json() == {"status": "ok"}
-        assert client.get("/readyz").json() == {"status": "ready", "store": "ok"}
-
-    def test_without_its_store_it_is_alive_and_not_ready(self, embedded: Trail, monkeypatch: pytest.MonkeyPatch):
-        client = embedded.client(None)
-        failing(embedded, StoreUnavailable(INSIDE), monkeypatch)
-
-        with capture_logs() as logs:
-            ready = client.get("/readyz")
-
-        assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
-        assert "secret" not in ready.text
-        assert INSIDE in logs[0]["error"]
-        assert client.get("/healthz").status_code == 200

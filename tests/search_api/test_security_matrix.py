@@ -26,9 +26,7 @@ AUDIT_LOGS = "/v1/organizations/{organization_id:path}/audit-logs"
 GUARDED = {("GET", AUDIT_LOGS), ("GET", f"{AUDIT_LOGS}/filters"), ("GET", f"{AUDIT_LOGS}/{{id}}")}
 """Endpoints that show something of a trail: each goes through the whole matrix."""
 
-PUBLIC = {
-    ("GET", path) for path in ("/healthz", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc")
-}
+PUBLIC = {("GET", path) for path in ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc")}
 """Endpoints that answer anybody, and say nothing about anybody."""
 
 
