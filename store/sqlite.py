@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -100,17 +100,15 @@ class SqliteStore:
         rows = [Row(*candidate[:4], candidate.normal, read_fields(candidate.normal)) for candidate in candidates]
         with contextlib.suppress(apsw.ConstraintError), self._writing() as connection:
             first = self._next_number(connection, len(rows))
-            self._insert(connection, self._stamped(rows, candidates, first))
+            self._insert(connection, rows, self._stamped(candidates, first))
             return [Appended(Outcome.CREATED, first + offset) for offset in range(len(rows))]
         # Some id is not new. Only now is each looked up: it is rare, and a lookup costs as much as an insert.
         with self._writing() as connection:
             outcomes = self._compare(connection, rows, lambda stored, row: wire.unstamp(stored) == row.body)
             new = [place for place, outcome in enumerate(outcomes) if outcome is Outcome.CREATED]
             first = self._next_number(connection, len(new))
-            self._insert(
-                connection,
-                self._stamped([rows[place] for place in new], [candidates[place] for place in new], first),
-            )
+            stamped = self._stamped([candidates[place] for place in new], first)
+            self._insert(connection, [rows[place] for place in new], stamped)
             numbers = {place: first + offset for offset, place in enumerate(new)}
         return [Appended(outcome, numbers.get(place)) for place, outcome in enumerate(outcomes)]
 
@@ -213,27 +211,23 @@ class SqliteStore:
 
     def _write(self, rows: Sequence[Row]) -> Sequence[Outcome]:
         with contextlib.suppress(apsw.ConstraintError), self._writing() as connection:
-            self._insert(connection, rows)
+            self._insert(connection, rows, (row.body for row in rows))
             return [Outcome.CREATED] * len(rows)
         with self._writing() as connection:
             outcomes = self._compare(connection, rows, lambda stored, row: same_event(stored, row.body))
-            self._insert(
-                connection,
-                [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is Outcome.CREATED],
-            )
+            new = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is Outcome.CREATED]
+            self._insert(connection, new, (row.body for row in new))
         return outcomes
 
-    def _insert(self, connection: apsw.Connection, rows: Sequence[Row]) -> None:
-        bindings = [self._interned.bindings(row) for row in rows]
+    def _insert(self, connection: apsw.Connection, rows: Sequence[Row], bodies: Iterable[bytes]) -> None:
+        bindings = list(map(self._interned.bindings, rows, bodies))
         connection.executemany(INSERT, bindings)
         count_days(connection, bindings)
 
-    def _stamped(self, rows: Sequence[Row], candidates: Sequence[Candidate], first: int) -> Sequence[Row]:
+    def _stamped(self, candidates: Sequence[Candidate], first: int) -> list[bytes]:
         return [
-            row._replace(
-                body=wire.stamp(row.body, candidate.received_at, self._log_id, first + offset, candidate.known)
-            )
-            for offset, (row, candidate) in enumerate(zip(rows, candidates, strict=True))
+            wire.stamp(candidate.normal, candidate.received_at, self._log_id, number, candidate.known)
+            for number, candidate in enumerate(candidates, first)
         ]
 
     def _compare(self, connection: apsw.Connection, rows: Sequence[Row], same: Any) -> list[Outcome]:

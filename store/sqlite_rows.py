@@ -21,6 +21,9 @@ INSERT = """
 INSERT INTO events (id, organization, occurred_at, kind, actor, outcome, resource, body) VALUES (?,?,?,?,?,?,?,?)
 """
 
+_NOTHING: dict[str, Any] = {}
+_OUTCOME = b',"outcome":"'
+
 # Above it the interned texts are forgotten and looked up again: about 50 MB at the worst.
 _KNOWN_AT_MOST = 100_000
 
@@ -37,7 +40,22 @@ class Row(NamedTuple):
 
 
 def read_fields(body: bytes) -> dict[str, Any]:
-    """Read a body; raises ValueError where it isn't an event, saying why."""
+    """Read what is indexed of a body; raises ValueError where it isn't an event, saying why.
+
+    In the normal form everything that is indexed comes before the outcome, and so before details and context, which are most
+    of an event: reading the beginning alone takes half the time.
+    """
+    end = body.find(_OUTCOME)
+    if end > 0:
+        try:
+            fields: dict[str, Any] = orjson.loads(body[:end] + b"}")
+        except ValueError:
+            pass  # what was found lies deeper: another order of keys
+        else:
+            if "actor" in fields and "action" in fields and "resource" in fields:
+                start = end + len(_OUTCOME)
+                fields["outcome"] = body[start : body.index(b'"', start)].decode()
+                return fields
     fields = orjson.loads(body)
     if not isinstance(fields, dict):
         raise ValueError("an event is a JSON object")
@@ -94,27 +112,24 @@ class Interned:
         self._kinds.clear()
         self._actors.clear()
 
-    def bindings(self, row: Row) -> tuple[Any, ...]:
-        """Give what INSERT takes."""
+    def bindings(self, row: Row, body: bytes) -> tuple[Any, ...]:
+        """Give what INSERT takes; `body` is what is stored."""
         fields = row.fields
         organization = self.organization(row.organization_id, row.retention)
-        resource = fields.get("resource") or {}
-        actor = fields["actor"]
+        actor = fields["actor"].get
+        resource = (fields.get("resource") or _NOTHING).get
+        resource_id = resource("id")
         return (
             id_bytes(row.id),
             organization,
             row.occurred_at,
-            self._kind(organization, fields["action"], resource.get("type") or ""),
+            self._kind(organization, fields["action"], resource("type") or ""),
             self._actor(
-                organization,
-                actor.get("type") or "",
-                actor.get("id") or "",
-                actor.get("name") or "",
-                actor.get("email") or "",
+                organization, actor("type") or "", actor("id") or "", actor("name") or "", actor("email") or ""
             ),
             OUTCOMES.get(fields.get("outcome", "success"), 0),
-            None if resource.get("id") is None else resource_key(resource["id"]),
-            row.body,
+            None if resource_id is None else resource_key(resource_id),
+            body,
         )
 
     def organization(self, id: str, retention: str) -> int:
