@@ -146,6 +146,7 @@ def test_forwarded_addresses_are_believed_from_trusted_proxies_alone() -> None:
         ("10.0.0.1", "2001:db8::2", "2001:db8::2"),
         ("192.0.2.1", "198.51.100.1", "192.0.2.1"),
         (None, "198.51.100.1", "198.51.100.1"),
+        ("::ffff:10.0.0.1", "::ffff:198.51.100.1", "198.51.100.1"),
         ("testclient", "198.51.100.1", None),
     ],
 )

@@ -131,10 +131,11 @@ def _context(fields: dict[str, Any]) -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def address(text: str) -> str | None:
-    """Return an IPv4 or IPv6 address in its canonical text, None where it is no address."""
+    """Return an address in its canonical text, an IPv4-mapped IPv6 one as IPv4, None where it is no address."""
     from ipaddress import ip_address
 
     try:
-        return str(ip_address(text))
+        ip = ip_address(text)
     except ValueError:
         return None
+    return str(getattr(ip, "ipv4_mapped", None) or ip)
