@@ -32,7 +32,7 @@ def filters(query: Query) -> dict[str, Any]:
 def visible(query: Query, id: str) -> dict[str, Any]:
     """One event by id, under the query's organization and visibility alone."""
     clauses: list[dict[str, Any]] = [
-        {"ids": {"values": [id]}},
+        {"term": {"id": id}},
         {"term": {"organization_id": query.organization_id}},
         *between(query.visible_from, None),
     ]
