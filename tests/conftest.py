@@ -11,12 +11,15 @@ from tests.nodes import Node, NodeUnavailable, has_ism, required, start_node, st
 
 
 def _started(start: Callable[[], Node]) -> Iterator[Node]:
+    node, reason = None, ""
     try:
         node = start()
-    except NodeUnavailable as reason:
+    except NodeUnavailable as error:
+        reason = str(error)
+    if node is None:
         if required():
-            pytest.fail(str(reason), pytrace=False)
-        pytest.skip(str(reason))
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
     with node:
         yield node
 

@@ -30,13 +30,14 @@ def client(raw_client: OpenSearch) -> Iterator[OpenSearch]:
     prepare(raw_client)
 
 
-@pytest.fixture
-def day(client: OpenSearch) -> str:
-    """One day's index, made from our templates."""
-    prepare(client)
+@pytest.fixture(scope="module")
+def day(raw_client: OpenSearch) -> Iterator[str]:
+    """One day's index, made from our templates and shared by a module: its tests write events of their own."""
+    prepare(raw_client)
     name = "audit-1d-1999.12.31"
-    client.indices.create(index=name)
-    return name
+    raw_client.indices.create(index=name)
+    yield name
+    raw_client.indices.delete(index=TEST_INDICES)
 
 
 def _remove_templates(client: OpenSearch) -> None:

