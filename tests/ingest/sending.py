@@ -50,13 +50,13 @@ def line(**changes: Any) -> bytes:
     return json.dumps(event(**changes), ensure_ascii=False).encode()
 
 
-def candidate(number: int = 0, *, id: str | None = None, size: int = 0, organization_id: str = ORGANIZATION) -> Candidate:
+def candidate(
+    number: int = 0, *, id: str | None = None, size: int = 0, organization_id: str = ORGANIZATION
+) -> Candidate:
     """An event behind the validation, for the logs."""
     fields = event(id=id or new_id(), organization_id=organization_id, details={"number": number, "text": "x" * size})
     normal = json.dumps(fields, separators=(",", ":")).encode()
-    return Candidate(
-        fields["id"], organization_id, to_ms(utc_now()), "90d", normal, fields["occurred_at"], known=True
-    )
+    return Candidate(fields["id"], organization_id, to_ms(utc_now()), "90d", normal, fields["occurred_at"], known=True)
 
 
 @dataclass
