@@ -166,7 +166,7 @@ class Spool:
                     fix="Send it again later; the operator finds the reason at /readyz.",
                     retry_after=5,
                 )
-            with _engine_errors(), self._db:
+            with self._transaction():
                 appended, size = self._append(candidates)
             created = sum(result.outcome is Outcome.CREATED for result in appended)
             self._next += created
@@ -208,7 +208,7 @@ class Spool:
         """Let go of batches whose every event the engine has, or that are buried here, in the same transaction."""
         now = format_instant(utc_now())
         with self._lock:
-            with _engine_errors(), self._db:
+            with self._transaction():
                 # The first of an id stands, here as everywhere; only what the engine says of it is news.
                 self._db.executemany(
                     "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET error = excluded.error",
@@ -279,6 +279,18 @@ class Spool:
             )
             self._db.execute("UPDATE log SET next = ?", (number,))
         return appended, size
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _engine_errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # on a full disk SQLite has ended it already
+                    self._db.execute("ROLLBACK")
+                raise
 
     def _note_wal(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
