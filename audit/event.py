@@ -47,11 +47,11 @@ Instant = Annotated[
 def _canonical_ip(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a string with an IPv4 or IPv6 address")
-    return _one_text_an_address(value)
+    return one_text_an_address(value)
 
 
 @lru_cache(maxsize=4096)
-def _one_text_an_address(value: str) -> str:
+def one_text_an_address(value: str) -> str:
     """One text for one address, so that a filter finds it however it was written.
 
     An IPv4 address in an IPv6 one is that IPv4 address. A zone (`%eth0`) means something on one machine only, and

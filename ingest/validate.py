@@ -13,7 +13,7 @@ from audit.errors import Forbidden, InvalidEvent
 from audit.event import Event
 from audit.ids import new_id
 from audit.instants import floor_ms, format_instant, to_ms
-from audit.wire import Limits, parse_event, with_resource_type
+from audit.wire import Limits, read_event, with_resource_type
 from store.protocol import Candidate
 from store.retentions import Retentions
 
@@ -69,12 +69,13 @@ class Reception:
 
     def check(self, line: bytes) -> Candidate:
         """Turn one line into a candidate. Raises InvalidEvent (422), or Forbidden (403) for another's organization."""
-        event, normal = parse_event(line, self._limits, self._defaults)
+        event = read_event(line, self._limits, self._defaults)
+        normal = event.normal
         organization_id = event.organization_id
         known = self._organizations.get(organization_id)
         retention, earliest = known if known is not None else self._admit(organization_id)
         in_catalog = self._catalog.check(event.action, event.details)
-        if event.resource.type is None:
+        if event.resource_type is None:
             normal = with_resource_type(normal, self._catalog.resource_type(event.action))
         occurred_at = event.occurred_at
         if occurred_at > self._latest or (earliest is not None and occurred_at < earliest):
