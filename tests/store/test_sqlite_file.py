@@ -25,7 +25,7 @@ def test_a_mended_sqlite_is_taken(version: str) -> None:
 
 def test_commits_are_synced_and_pages_can_be_given_back(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "trail.sqlite")
-    pragmas = {name: store._writer.pragma(name) for name in ("journal_mode", "synchronous", "auto_vacuum")}
+    pragmas = {name: store._connections._writer.pragma(name) for name in ("journal_mode", "synchronous", "auto_vacuum")}
     store.close()
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "auto_vacuum": 2}
 
