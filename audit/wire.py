@@ -74,7 +74,8 @@ def _parse(line: bytes, limits: Limits, defaults: Defaults) -> tuple[Event, byte
             field="details",
             fix="Send valid UTF-8 and finite numbers.",
         ) from None
-    if normal != line:
+    # pydantic takes and writes NaN and Infinity, which JSON does not have.
+    if normal != line or b"NaN" in line or b"Infinity" in line:
         _refuse_repeated_keys(line)
         _refuse_infinities(event)
     if event.actor.id is None and event.actor.type not in NAMELESS:
