@@ -178,7 +178,8 @@ class Relay:
             self.problem = str(error)
             return None
         except Exception as error:  # nobody foresaw it; the events are safe here, and the thread must go on
-            _log.exception("store_failed")
+            if self.problem is None:
+                _log.exception("store_failed")
             self.problem = f"The store failed: {error!r}"
             return None
         for outcome, count in Counter(written.outcome for written in results).items():

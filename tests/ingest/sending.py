@@ -144,7 +144,7 @@ def spooled(
     try:
         yield way
     finally:
-        pipeline.stop()
+        pipeline.stop(drain_seconds=0.1)
 
 
 def days_ago(days: float) -> str:
