@@ -1,6 +1,7 @@
 """docker-compose.yml as it runs: its commands and settings as processes, over a real node with TLS and users."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.deployment.compose_file import OURS, SERVICES, interpolate
+from tests.deployment.compose_file import OURS, ROOT, SERVICES, interpolate
 from tests.deployment.stack import Service, Stack
 from tests.nodes import Node
 
@@ -199,3 +200,10 @@ def test_opensearchs_health_check_accepts_yellow_and_not_red(secured_node: Node,
 
 def test_opensearchs_health_check_knows_its_password(opensearch_is_healthy: Any) -> None:
     assert not opensearch_is_healthy("another 'one' $HOME \"quoted\"")
+
+
+def test_the_figures_that_the_documentation_names_are_there(services: dict[str, Service]) -> None:
+    named = set(re.findall(r"`(trailkeeper_\w+)`", (ROOT / "docs" / "deployment.md").read_text("utf-8")))
+    assert named
+    shown = httpx.get(f"{services['ingest'].url}/metrics").text
+    assert [name for name in named if name not in shown] == []
