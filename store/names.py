@@ -12,6 +12,9 @@ from audit.retention import Retention
 
 PREFIX = "audit-"
 PATTERN = PREFIX + "*"
+WRITE_PREFIX = "write-"
+"""Every day index has the alias `write-<its name>`, from the index template: writes go through it and require it, so that
+OpenSearch never makes a missing day by itself, without its date and its policy."""
 
 _form = re.compile(re.escape(PREFIX) + r"([0-9a-z]+)-(\d{4})\.(\d\d)\.(\d\d)", re.ASCII).fullmatch
 

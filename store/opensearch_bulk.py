@@ -13,7 +13,7 @@ import orjson
 
 from audit.errors import StoreUnavailable
 from audit.instants import DAY_MS, EPOCH
-from store.names import day_index
+from store.names import WRITE_PREFIX, day_index
 from store.opensearch_engine import Engine, reason, sources
 from store.protocol import Document, Outcome, Written
 from store.same import same_event
@@ -22,6 +22,7 @@ _CREATED = Written(Outcome.CREATED)
 _NDJSON = {"content-type": "application/x-ndjson"}
 # Only what is asked about: an answer to 5,000 documents is 120 KB instead of 1 MB.
 _ASKED = "errors,items.create.status,items.create.error"
+_PARAMETERS = {"filter_path": _ASKED, "require_alias": "true"}
 
 
 class DayOpener(Protocol):
@@ -82,11 +83,11 @@ class Bulk:
         body = b"".join(
             [
                 b'{"create":{"_index":"%b","_id":"%b"}}\n%b\n'
-                % (names[place].encode(), documents[place].id.encode(), documents[place].body)
+                % ((WRITE_PREFIX + names[place]).encode(), documents[place].id.encode(), documents[place].body)
                 for place in places
             ]
         )
-        answer = self._engine.json("POST", "/_bulk", body, headers=_NDJSON, params={"filter_path": _ASKED})
+        answer = self._engine.json("POST", "/_bulk", body, headers=_NDJSON, params=_PARAMETERS)
         known: list[int] = []
         missing: list[int] = []
         for place, item in zip(places, answer["items"], strict=True):

@@ -124,4 +124,4 @@ class Connections:
 
     def _note_failure(self, error: BaseException) -> None:
         if isinstance(error, apsw.Error) and is_sync_failure(error):
-            self._broken = str(error)
+            self._broken = str(error) or type(error).__name__

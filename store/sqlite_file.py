@@ -139,7 +139,7 @@ def engine_errors(path: Path) -> Iterator[None]:
     except apsw.IOError as error:
         if is_sync_failure(error):
             raise StoreUnavailable(
-                f"The disk could not sync {path} ({error}).",
+                f"The disk could not sync {path}.",
                 fix="Check the disk, then restart: what was acknowledged before is recovered from the file.",
             ) from error
         raise _disk_full(path, error) from error

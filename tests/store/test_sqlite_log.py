@@ -176,6 +176,23 @@ def test_a_full_disk_refuses_the_whole_call_and_nothing_else(file: Path) -> None
     assert numbers(file) == list(range(1200))
 
 
+def test_a_failed_sync_is_said_and_nothing_more_is_acknowledged(file: Path) -> None:
+    """After it nobody knows what the disk holds; reads stay up, and a restart recovers what was acknowledged."""
+    said = subprocess.run(
+        [sys.executable, "-m", "tests.store.failing_sync", str(file)],
+        cwd=_ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    before, at, after, check, readable = said
+    assert before == "appended"
+    assert "could not sync" in at
+    assert "nothing more is written" in after
+    assert check.startswith("check: A sync of")
+    assert readable == "readable True"
+
+
 def test_readers_never_wait_for_the_writer(store: SqliteStore, file: Path) -> None:
     store.append([candidate(an_event("acme"))])
     holder = apsw.Connection(str(file))
