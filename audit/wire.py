@@ -9,18 +9,16 @@ that refuses a repeated key.
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jiter
 from pydantic import ValidationError
 
 from audit.errors import InvalidEvent
 from audit.event import Event
-from audit.normal import NAMELESS, read_normal
+from audit.normal import NAMELESS, Reading, read_normal
 
 _validate_json = Event.__pydantic_validator__.validate_json
 _to_json = Event.__pydantic_serializer__.to_json
@@ -88,32 +86,11 @@ def _parse(line: bytes, limits: Limits, defaults: Defaults) -> tuple[Event, byte
     return event, normal
 
 
-class Reading(NamedTuple):
-    """What ingest needs to know of an event, and its normal form."""
-
-    id: str
-    organization_id: str
-    occurred_at: datetime
-    action: str
-    resource_type: str | None
-    details: Mapping[str, Any] | None
-    normal: bytes
-
-
 def read_event(line: bytes, limits: Limits, defaults: Defaults = MappingProxyType({})) -> Reading:
-    """Read one JSON event as `parse_event` does, in half the time where it is in its normal form already."""
+    """Read one JSON event as `parse_event` does, in a quarter of the time where it is in its normal form already."""
     found = read_normal(line, min(limits.event_bytes, limits.leaf_bytes), limits.depth)
     if found is not None:
-        with suppress(ValueError):  # a date that doesn't exist; below it is said as a sentence
-            return Reading(
-                found["id"],
-                found["organization_id"],
-                datetime.fromisoformat(found["occurred_at"]),
-                found["action"],
-                found["resource"].get("type"),
-                found.get("details"),
-                line,
-            )
+        return found
     event, normal = parse_event(line, limits, defaults)
     return Reading(
         event.id, event.organization_id, event.occurred_at, event.action, event.resource.type, event.details, normal
