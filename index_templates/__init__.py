@@ -18,6 +18,3 @@ VERSION: Final = 1
 SETTINGS: Final = "trailkeeper-settings"
 MAPPINGS: Final = "trailkeeper-mappings"
 AUDIT: Final = "trailkeeper-audit"
-
-WRITE_PREFIX: Final = "write-"
-"""`write-audit-90d-2026.11.23` is the alias of that index; with `require_alias` nothing is ever made by a mere write."""

@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from opensearchpy import OpenSearch
 
-from index_templates import WRITE_PREFIX
 from index_templates.documents import wanted
+from store.names import WRITE_PREFIX
 
 ID = "019aaaaa-0000-7000-8000-000000000001"
 
