@@ -3,7 +3,7 @@
 The SDK writes the normal form, so nearly every line that arrives is read here, in a quarter of the time that the model takes
 (`python -m bench validate`). What isn't recognised is not refused: `audit.wire.parse_event`, which alone knows what an event
 is and what is wrong with one, then judges it. So this may be narrower than the model, and never wider; a property test holds
-it to that (tests/audit/test_normal.py).
+it to that (tests/audit/test_normal_bent.py).
 
 Around details everything has one place and one spelling, which is a regular language: texts without an escape, lengths in
 bytes (never fewer than characters), nobody acting on another's behalf. Details are read, and good where writing them again
