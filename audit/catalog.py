@@ -153,7 +153,7 @@ def _read(text: str, where: str) -> Iterator[tuple[str, CatalogAction]]:
         return ConfigurationError(
             f"The catalog in {where} can't be used: {what}.",
             field="TRAILKEEPER_CATALOG_FILE",
-            fix="See audit/catalog.toml for the form.",
+            fix='See audit/catalog.toml for the form: each name in quotes, like [actions."invoice.send"].',
         )
 
     try:

@@ -2,17 +2,20 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from audit.errors import StoreUnavailable
 from ingest.spool import Spool
-from store.protocol import Outcome
+from store.protocol import Outcome, Written
 from tests.ingest.sending import NDJSON, Way, event, line, spooled, statuses
-from tests.ingest.test_relay import REFUSED, Faulty, Written, until
+from tests.ingest.test_relay import REFUSED, Faulty, until
 
 
 @pytest.fixture
@@ -82,30 +85,34 @@ def test_a_duplicate_asked_about_before_its_batch_is_settled_does_not_wait_in_va
     """The engine has answered and everybody was told; only then somebody asks, while the spool still holds it."""
     spool = way.pipeline.spool
     assert spool is not None
-    once = line()
-    settle = spool.settle
-    asked: list[object] = []
+    once, loop = line(), way.runner.get_loop()
+    settle, holds = spool.settle, spool.holds
+    asked: list[Future[dict[str, Any]]] = []
+    looked_up = threading.Event()
 
-    def settle_late(*arguments: object) -> None:
+    def settle_late(*arguments: Any) -> None:
         if not asked:
             asked.append(asyncio.run_coroutine_threadsafe(send(way, once, "indexed"), loop))
-            until(lambda: len(way.pipeline._acks._waits) == 1)
-        settle(*arguments)  # type: ignore[arg-type]
+            assert looked_up.wait(10)
+        settle(*arguments)
 
-    async def run() -> dict[str, object]:
-        nonlocal loop
-        loop = asyncio.get_running_loop()
+    def look_up(number: int) -> bool:
+        held = holds(number)
+        looked_up.set()
+        return held
+
+    async def run() -> dict[str, Any]:
         await send(way, once, "committed")
         while not asked:
             await asyncio.sleep(0.002)
-        return await asyncio.wrap_future(asked[0])  # type: ignore[arg-type]
+        return await asyncio.wrap_future(asked[0])
 
-    loop: asyncio.AbstractEventLoop
     monkeypatch.setattr(spool, "settle", settle_late)
+    monkeypatch.setattr(spool, "holds", look_up)
     assert statuses(way.runner.run(run())) == ["duplicate"]
 
 
-async def send(way: Way, body: bytes, ack: str) -> dict[str, object]:
+async def send(way: Way, body: bytes, ack: str) -> dict[str, Any]:
     """Send one request on the running loop."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=way.app), base_url="http://ingest.test") as client:
         response = await client.post(
@@ -114,7 +121,7 @@ async def send(way: Way, body: bytes, ack: str) -> dict[str, object]:
             headers={"Content-Type": NDJSON, "Authorization": f"Bearer {way.key}"},
         )
     assert response.status_code == 202, response.text
-    answer: dict[str, object] = response.json()
+    answer: dict[str, Any] = response.json()
     return answer
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ def fatal() -> list[BaseException]:
 def make(log: GatedLog, fatal: list[BaseException]) -> Iterator[Callable[..., GroupCommit]]:
     made: list[GroupCommit] = []
 
-    def _make(**bounds: int) -> GroupCommit:
+    def _make(**bounds: Any) -> GroupCommit:
         made.append(GroupCommit(log, on_fatal=fatal.append, **bounds))
         made[-1].start()
         return made[-1]

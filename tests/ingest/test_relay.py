@@ -380,7 +380,12 @@ class TestStopping:
         spool = Spool(path)
         reads: list[int] = []
         read = spool.read
-        monkeypatch.setattr(spool, "read", lambda after, size: reads.append(after) or read(after, size))
+
+        def note(after: int, max_bytes: int) -> object:
+            reads.append(after)
+            return read(after, max_bytes)
+
+        monkeypatch.setattr(spool, "read", note)
         running = Relay(spool, store, Acks(), max_bytes=1, concurrency=1, on_fatal=fatal.append)
         running.start()
         ids = appended(spool, 1)
