@@ -16,8 +16,9 @@ COPY search_api/ search_api/
 COPY index_templates/ index_templates/
 COPY lifecycle/ lifecycle/
 COPY cli/ cli/
-# Wheels alone: a version that would have to be compiled here stops the build. boto3 is the one thing that constraints.txt
-# does not pin, since only EXTRAS=aws brings it.
+# boto3 and what it brings are not pinned, and botocore wants python-dateutil 2, where opensearch-py alone takes any.
+RUN if [ "${EXTRAS}" = aws ]; then sed -i '/^python-dateutil==/d' constraints.txt; fi
+# Wheels alone: a version that would have to be compiled here stops the build.
 RUN pip --python /opt/trailkeeper install --no-cache-dir --disable-pip-version-check \
     --only-binary :all: --constraint constraints.txt ".${EXTRAS:+[${EXTRAS}]}"
 

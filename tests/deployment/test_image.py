@@ -8,13 +8,38 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from tests.deployment.compose_file import ROOT
 from tests.deployment.image_file import BUILD, HEALTH, IMAGE
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the build stage made."""
+
+    extras: str
+    source: Path
+    target: Path
+
+    def run(self, command: str, *arguments: str, **environment: str) -> str:
+        """Run one of its commands in an environment without anything else; give what it printed."""
+        done = subprocess.run(
+            [self.target / "bin" / command, *arguments],
+            cwd=self.target,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(self.target)} | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
 
 def _copied() -> list[str]:
@@ -84,54 +109,88 @@ def test_the_health_check_needs_python_alone() -> None:
     assert HEALTH[0] == "python"
 
 
-def test_its_steps_install_a_command_that_runs(tmp_path: Path) -> None:
-    """The build stage's own lines, in a folder instead of a container; measured at 10 s, most of it pip."""
-    source, target = tmp_path / "src", tmp_path / "opt"
-    source.mkdir()
+@pytest.fixture(scope="module", params=["", "aws"], ids=["as it is", "EXTRAS=aws"])
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The build stage's own lines, run in a folder instead of a container; some 10 s each, most of it pip."""
+    folder = tmp_path_factory.mktemp("build")
+    built = Built(request.param, folder / "src", folder / "opt")
+    built.source.mkdir()
     for name in _copied():
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, built.source / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copyfile(ROOT / name, source / name)
+            shutil.copyfile(ROOT / name, built.source / name)
     # The image's Python, and its pip, are here this environment's.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TRAILKEEPER"))}
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    environment |= {"PATH": f"{Path(sys.executable).parent}:{environment['PATH']}", "EXTRAS": built.extras}
     for step in BUILD.all("RUN"):
         done = subprocess.run(
-            ["sh", "-ec", step.replace("/opt/trailkeeper", str(target))],
-            cwd=source,
+            ["sh", "-ec", step.replace("/opt/trailkeeper", str(built.target))],
+            cwd=built.source,
             env=environment,
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 0, f"{step}\n{done.stdout}\n{done.stderr}"
+    return built
 
-    def run(*command: str) -> str:
-        return subprocess.run(
-            command, cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
-        ).stdout
 
-    assert "serve" in run(str(target / "bin" / "trailkeeper"), "--help")
-    listed = run(
-        str(target / "bin" / "python"),
+def test_its_steps_install_a_command_that_runs(built: Built) -> None:
+    assert "serve" in built.run("trailkeeper", "--help")
+
+
+def test_what_it_installs_is_what_is_pinned(built: Built) -> None:
+    listed = built.run(
+        "python",
         "-c",
         "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()), sep='\\n')",
     )
-    installed = {_canonical(line) for line in listed.splitlines()}
     pinned = {_canonical(line) for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()}
-    assert installed - pinned == {f"trailkeeper-server=={PROJECT['project']['version']}"}
-    shipped = _data_files(target)
-    assert shipped == _data_files(source)
-    assert shipped, "the templates and policies are data files"
+    others = {_canonical(line) for line in listed.splitlines()} - pinned
+    assert f"trailkeeper-server=={PROJECT['project']['version']}" in others
+    boto = {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six"} if built.extras else set()
+    assert {line.partition("==")[0] for line in others} <= {"trailkeeper-server"} | boto
+
+
+def test_its_packages_bring_their_data_files(built: Built) -> None:
+    """What lies in our packages and is no module, like templates and policies, is easily forgotten in a wheel."""
+    (site,) = built.target.glob("lib/python3.*/site-packages")
+    shipped = _data_files(site)
+    assert shipped == _data_files(built.source)
+    assert {Path(name).suffix for name in shipped} >= {".json", ".toml"}
+
+
+SIGN = """
+from audit.errors import ConfigurationError
+from audit.settings import load_settings
+from store.connect import connect
+try:
+    connect(load_settings())
+    print("can sign")
+except ConfigurationError as error:
+    print(error.fix)
+"""
+
+
+def test_requests_to_aws_can_be_signed_with_the_extra_alone(built: Built) -> None:
+    said = built.run(
+        "python",
+        "-c",
+        SIGN,
+        TRAILKEEPER_STORE_URL="opensearch+https://search-trail.eu-central-1.es.amazonaws.com",
+        TRAILKEEPER_STORE_AWS_REGION="eu-central-1",
+        AWS_ACCESS_KEY_ID="AKIDEXAMPLE",
+        AWS_SECRET_ACCESS_KEY="example",
+        AWS_EC2_METADATA_DISABLED="true",
+    )
+    assert said.strip() == ("can sign" if built.extras else "Install trailkeeper-server[aws].")
 
 
 def _canonical(requirement: str) -> str:
     return re.sub(r"[-_.]+(?=.*==)", "-", requirement).lower()
 
 
-def _data_files(tree: Path) -> set[str]:
-    """What lies in our packages and is no module: it is easily forgotten in a wheel."""
-    root = next(tree.glob("lib/python3.*/site-packages"), tree)
+def _data_files(root: Path) -> set[str]:
     files = (path for package in PACKAGES for path in (root / package).rglob("*") if path.is_file())
     return {str(path.relative_to(root)) for path in files if path.suffix not in (".py", ".pyc")}

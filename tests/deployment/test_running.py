@@ -23,6 +23,9 @@ def stack(secured_node: Node, tmp_path_factory: pytest.TempPathFactory) -> Itera
     stack = Stack(secured_node, tmp_path_factory.mktemp("stack"))
     yield stack
     stack.close()
+    with secured_node.http() as client:
+        for index in client.get("/_cat/indices/audit-*,trailkeeper-records", params={"format": "json"}).json():
+            client.delete(f"/{index['index']}").raise_for_status()
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +149,17 @@ def test_a_replaced_ingest_goes_on_with_the_log_in_its_volume(
         services["ingest"] = stack.start("ingest")
     before, after = (_find(services["search"], token, resource_id=name)[0] for name in ("p-before", "p-after"))
     assert (after["log"]["id"], after["log"]["index"]) == (before["log"]["id"], before["log"]["index"] + 1)
+
+
+def test_a_second_ingest_on_the_same_spool_refuses_to_start(stack: Stack, services: dict[str, Service]) -> None:
+    second = stack.run("ingest")
+    assert second.returncode == 1
+    assert "in use by another process" in " ".join(second.stderr.split())
+
+
+def test_dead_letters_are_listed_beside_the_running_ingest(stack: Stack, services: dict[str, Service]) -> None:
+    listed = stack.run("ingest", "deadletters", "list", "--json")
+    assert (listed.returncode, json.loads(listed.stdout)) == (0, []), listed.stderr
 
 
 def test_status_finds_todays_index(stack: Stack, services: dict[str, Service], ingest_key: str) -> None:
