@@ -15,7 +15,7 @@ from typing import Any
 import apsw
 
 from audit import wire
-from audit.instants import EPOCH, to_ms
+from audit.instants import DAY_MS, EPOCH, to_ms
 from audit.query import Query
 from store import sqlite_facets
 from store.names import day_index
@@ -116,9 +116,9 @@ class SqliteStore:
                 return Page([], None)
             rows: Any = connection.execute(*selection.page(limit + 1, after)).fetchall()
         if len(rows) <= limit:
-            return Page([body for body, _, _ in rows], None)
-        _, occurred_at, id = rows[limit - 1]
-        return Page([body for body, _, _ in rows[:limit]], Position(occurred_at, id_text(id)))
+            return Page([row[0] for row in rows], None)
+        _, day, time, id = rows[limit - 1]
+        return Page([row[0] for row in rows[:limit]], Position(day * DAY_MS + time, id_text(id)))
 
     def get(self, query: Query, id: str) -> bytes | None:
         """Return one event that the query's organization may see, or None."""
@@ -126,12 +126,12 @@ class SqliteStore:
             key = id_bytes(id)
         except ValueError:
             return None
-        floor = None if query.visible_from is None else to_ms(query.visible_from)
+        floor = (None, None) if query.visible_from is None else divmod(to_ms(query.visible_from), DAY_MS)
         with self._reading() as connection:
             found: bytes | None = connection.execute(
                 "SELECT body FROM events JOIN organizations USING (organization)"
-                " WHERE events.id = ?1 AND organizations.id = ?2 AND (?3 IS NULL OR occurred_at >= ?3)",
-                (key, query.organization_id, floor),
+                " WHERE events.id = ?1 AND organizations.id = ?2 AND (?3 IS NULL OR (day, time) >= (?3, ?4))",
+                (key, query.organization_id, *floor),
             ).get
         return found
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import apsw
 
-from audit.instants import DAY_MS, EPOCH
+from audit.instants import EPOCH
 from store.sqlite_connections import Connections
 
 # Events that one transaction deletes: a writer waits for one such transaction at most, well under 50 ms.
@@ -45,14 +45,15 @@ def _delete_some(connection: apsw.Connection, organization: int, day: int) -> in
     """Delete a part of an organization's day, with the texts that only these events had."""
     rows: Any = connection.execute(
         "DELETE FROM events WHERE seq IN (SELECT seq FROM events INDEXED BY by_time"
-        " WHERE organization = ? AND occurred_at >= ? AND occurred_at < ? LIMIT ?) RETURNING kind, actor",
-        (organization, day * DAY_MS, (day + 1) * DAY_MS, _AT_ONCE),
+        " WHERE organization = ? AND day = ? LIMIT ?) RETURNING kind, actor",
+        (organization, day, _AT_ONCE),
     ).fetchall()
     before = connection.total_changes()
     for table, numbers in (("kind", {kind for kind, _ in rows}), ("actor", {actor for _, actor in rows})):
         connection.executemany(
             f"DELETE FROM {table}s WHERE {table} = ?2 AND NOT EXISTS"  # noqa: S608 no input
-            f" (SELECT 1 FROM events WHERE organization = ?1 AND {table} = ?2)",
+            f" (SELECT 1 FROM days CROSS JOIN events INDEXED BY by_{table} USING (day, organization)"
+            f" WHERE organization = ?1 AND {table} = ?2)",
             [(organization, number) for number in numbers],
         )
     if connection.total_changes() > before:

@@ -17,8 +17,11 @@ APPLICATION_ID = 0x54_4B_50_52  # "TKPR", so that file(1) and we can tell the fi
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0
 
-# Every search names an organization, and every index begins with it: one tenant's events lie together, and a statement
-# that forgot the tenant would have no index to use. Every index ends with (occurred_at, id), the order of a trail.
+# Every index begins with the day: what is written now touches one small part of each, and what leaves leaves together.
+# Beginning with the organization instead, 500 events of 50 organizations touched some 2,500 pages, and within 100,000 events
+# writing slowed down to a fifth. `days` says on which days an organization has any. Next comes the organization, so that one
+# tenant's events lie together; last come time and id, the order of a trail.
+#
 # `resource` is four bytes of the resource's id, enough to find its few events; the id itself is read from the body. It makes
 # the file 10 % smaller. An index on outcome holds only what went wrong, which is what people look for, and a small part.
 SCHEMA = """
@@ -48,18 +51,19 @@ CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
     organization INTEGER NOT NULL,
-    occurred_at INTEGER NOT NULL,
+    day INTEGER NOT NULL, -- since 1970-01-01, UTC
+    time INTEGER NOT NULL, -- milliseconds since its midnight
     kind INTEGER NOT NULL,
     actor INTEGER NOT NULL,
     outcome INTEGER NOT NULL,
     resource INTEGER,
     body BLOB NOT NULL
 );
-CREATE INDEX by_time ON events (organization, occurred_at, id);
-CREATE INDEX by_kind ON events (organization, kind, occurred_at, id);
-CREATE INDEX by_actor ON events (organization, actor, occurred_at, id);
-CREATE INDEX by_resource ON events (organization, resource, occurred_at, id) WHERE resource IS NOT NULL;
-CREATE INDEX by_outcome ON events (organization, outcome, occurred_at, id) WHERE outcome > 0;
+CREATE INDEX by_time ON events (day, organization, time, id);
+CREATE INDEX by_kind ON events (day, organization, kind, time, id);
+CREATE INDEX by_actor ON events (day, organization, actor, time, id);
+CREATE INDEX by_resource ON events (day, organization, resource, time, id) WHERE resource IS NOT NULL;
+CREATE INDEX by_outcome ON events (day, organization, outcome, time, id) WHERE outcome > 0;
 """
 
 

@@ -1,8 +1,9 @@
 """From a query to SQL, with the index chosen here rather than guessed: SQLite keeps no statistics of a moving trail.
 
-A page is read in the order of one index, (organization, FIELD, occurred_at, id). Where a filter has several values there is
-one SELECT for each, and SQLite merges them in order (UNION ALL with ORDER BY over sorted parts): nothing is sorted, and a
-page costs what a page holds, however long the trail. tests/store/ holds the plans to that.
+A page is read day by day (`days` knows an organization's), and within a day in the order of one index, (day, organization,
+FIELD, time, id). Where a filter has several values there is one SELECT for each, and SQLite merges them in order (UNION ALL
+with ORDER BY over sorted parts): nothing is sorted, and a page costs what a page holds, however long the trail.
+tests/store/test_sqlite_plans.py holds the plans to that.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import apsw
 import orjson
 
-from audit.instants import to_ms
+from audit.instants import DAY_MS, to_ms
 from audit.query import Query
 from store.protocol import Position
 from store.sqlite_rows import OUTCOMES, id_bytes, resource_key
@@ -54,7 +55,7 @@ class Selection(NamedTuple):
     descending: bool
 
     def page(self, limit: int, after: Position | None) -> tuple[str, list[Any]]:
-        """SQL for (body, occurred_at, id) of up to `limit` events behind `after`."""
+        """SQL for (body, day, time, id) of up to `limit` events behind `after`."""
         driving = self._driving()
         bounds, bound_values = self._page_bounds(after)
         order = "DESC" if self.descending else "ASC"
@@ -63,11 +64,10 @@ class Selection(NamedTuple):
         for value in driving.values if driving else (None,):
             where, where_values = self._where(driving, value)
             index = driving.ordered_by if driving else "by_time"
-            parts.append(
-                f"SELECT body, occurred_at, id FROM events INDEXED BY {index} WHERE {where}{bounds}"  # noqa: S608 no input
-            )
+            parts.append(f"SELECT body, day, time, id FROM {_events(index)} WHERE {where}{bounds}")  # noqa: S608 no input
             values += [*where_values, *bound_values]
-        return " UNION ALL ".join(parts) + f" ORDER BY occurred_at {order}, id {order} LIMIT ?", [*values, limit]
+        union = " UNION ALL ".join(parts)
+        return f"{union} ORDER BY day {order}, time {order}, id {order} LIMIT ?", [*values, limit]
 
     def counted(self, by: str | None = None, unfiltered_index: str = "by_time") -> tuple[str, list[Any]]:
         """SQL for the number of events, or with `by` for (value, number) of each value of a column."""
@@ -76,12 +76,10 @@ class Selection(NamedTuple):
         where, values = self._where(None, None)
         if driving is not None:
             where += driving.indexed
-        for bound, sign in ((self.since, ">="), (self.until, "<")):
-            if bound is not None:
-                where += f" AND occurred_at {sign} ?"
-                values.append(bound)
+        bounds, bound_values = self._page_bounds(None)
         column, group = (f"{by}, ", f" GROUP BY {by}") if by else ("", "")
-        return f"SELECT {column}count(*) FROM events INDEXED BY {index} WHERE {where}{group}", values  # noqa: S608 no input
+        sql = f"SELECT {column}count(*) FROM {_events(index)} WHERE {where}{bounds}{group}"  # noqa: S608 no input
+        return sql, [*values, *bound_values]
 
     def narrowed(self, column: str, values: Sequence[int], index: str) -> "Selection":
         """The same with one more filter, in the place of one on the same column."""
@@ -108,28 +106,30 @@ class Selection(NamedTuple):
         return where, values
 
     def _page_bounds(self, after: Position | None) -> tuple[str, list[Any]]:
-        """The bounds of a page: the moving end as one comparison of (time, id), so that the index is entered right there."""
-        behind = None if after is None else (after.occurred_at, id_bytes(after.id))
+        """The bounds of a page, as days and, on the first and the last of them, places to enter and leave the index at."""
+        behind = None if after is None else (*divmod(after.occurred_at, DAY_MS), id_bytes(after.id))
+        # No id is smaller than the empty one: before (until, '') is before until.
+        since = None if self.since is None else (*divmod(self.since, DAY_MS), b"")
+        until = None if self.until is None else (*divmod(self.until, DAY_MS), b"")
         where = ""
         values: list[Any] = []
         if self.descending:
-            # No id is smaller than the empty one: before (until, '') is before until.
-            ends = [end for end in (behind, None if self.until is None else (self.until, b"")) if end is not None]
-            if ends:
-                where += " AND (occurred_at, id) < (?, ?)"
-                values += min(ends)
-            if self.since is not None:
-                where += " AND occurred_at >= ?"
-                values.append(self.since)
+            first, last = since, min((end for end in (behind, until) if end is not None), default=None)
         else:
-            ends = [end for end in (behind, None if self.since is None else (self.since, b"")) if end is not None]
-            if ends:
-                where += " AND (occurred_at, id) > (?, ?)"
-                values += max(ends)
-            if self.until is not None:
-                where += " AND occurred_at < ?"
-                values.append(self.until)
+            first, last = max((end for end in (behind, since) if end is not None), default=None), until
+        if first is not None:
+            sign = ">=" if self.descending else ">"
+            where += f" AND day >= ? AND (time, id) {sign} (iif(day = ?, ?, -1), iif(day = ?, ?, x''))"
+            values += [first[0], first[0], first[1], first[0], first[2]]
+        if last is not None:
+            where += f" AND day <= ? AND (time, id) < (iif(day = ?, ?, {DAY_MS}), iif(day = ?, ?, x''))"
+            values += [last[0], last[0], last[1], last[0], last[2]]
         return where, values
+
+
+def _events(index: str) -> str:
+    """Events by way of an organization's days: CROSS JOIN keeps SQLite to that order."""
+    return f"days CROSS JOIN events INDEXED BY {index} USING (day, organization)"
 
 
 def select(connection: apsw.Connection, query: Query) -> Selection | None:
@@ -173,7 +173,7 @@ def _about(connection: apsw.Connection, organization: int, each: _Filter) -> int
     if not each.mergeable:
         return _WIDE
     sql = (
-        f"SELECT count(*) FROM (SELECT 1 FROM events INDEXED BY {each.ordered_by} WHERE organization = ?"  # noqa: S608
+        f"SELECT count(*) FROM (SELECT 1 FROM {_events(each.ordered_by)} WHERE organization = ?"  # noqa: S608 no input
         f" AND {each.column} IN (SELECT value FROM json_each(?)){each.indexed} LIMIT ?)"
     )
     return int(connection.execute(sql, (organization, orjson.dumps(each.values).decode(), _WIDE)).get)

@@ -18,7 +18,7 @@ from store.retentions import KIND as RETENTION
 OUTCOMES = {"success": 0, "failure": 1, "denied": 2}
 
 INSERT = """
-INSERT INTO events (id, organization, occurred_at, kind, actor, outcome, resource, body) VALUES (?,?,?,?,?,?,?,?)
+INSERT INTO events (id, organization, day, time, kind, actor, outcome, resource, body) VALUES (?,?,?,?,?,?,?,?,?)
 """
 
 _NOTHING: dict[str, Any] = {}
@@ -122,7 +122,7 @@ class Interned:
         return (
             id_bytes(row.id),
             organization,
-            row.occurred_at,
+            *divmod(row.occurred_at, DAY_MS),
             self._kind(organization, fields["action"], resource("type") or ""),
             self._actor(
                 organization, actor("type") or "", actor("id") or "", actor("name") or "", actor("email") or ""
@@ -184,7 +184,7 @@ def count_days(connection: apsw.Connection, bindings: Iterable[tuple[Any, ...]])
     """Add inserted rows to the count of their days."""
     counts: dict[tuple[int, int], int] = {}
     for row in bindings:
-        key = (row[1], row[2] // DAY_MS)
+        key = (row[1], row[2])
         counts[key] = counts.get(key, 0) + 1
     connection.executemany(
         "INSERT INTO days VALUES (?,?,?) ON CONFLICT DO UPDATE SET events = events + excluded.events",
