@@ -16,8 +16,6 @@ COPY search_api/ search_api/
 COPY index_templates/ index_templates/
 COPY lifecycle/ lifecycle/
 COPY cli/ cli/
-# boto3 and what it brings are not pinned, and botocore wants python-dateutil 2, where opensearch-py alone takes any.
-RUN if [ "${EXTRAS}" = aws ]; then sed -i '/^python-dateutil==/d' constraints.txt; fi
 # Wheels alone: a version that would have to be compiled here stops the build.
 RUN pip --python /opt/trailkeeper install --no-cache-dir --disable-pip-version-check \
     --only-binary :all: --constraint constraints.txt ".${EXTRAS:+[${EXTRAS}]}"

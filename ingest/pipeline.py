@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import orjson
 import structlog
 
 from audit.access import Writer
@@ -23,13 +24,14 @@ from audit.settings import Settings
 from ingest.acks import Acks, Wait
 from ingest.commit import GroupCommit
 from ingest.metrics import Metrics
-from ingest.relay import Relay
+from ingest.relay import Buried, Relay
 from ingest.spool import Spool
 from ingest.validate import Validator
 from store.protocol import Appended, Candidate, Log, Outcome, Store, Written
 from store.retentions import Retentions
 
 SOURCE = "trailkeeper"
+_BURIED = "dead_letter.create"
 _log = structlog.get_logger("trailkeeper.ingest")
 
 
@@ -83,7 +85,7 @@ class Pipeline:
                 self._acks,
                 max_bytes=settings.relay_bytes,
                 concurrency=settings.relay_concurrency,
-                on_conflict=lambda document, _: self._report_conflicts([(document.id, document.organization_id)]),
+                on_buried=self._report_buried,
                 on_fatal=on_fatal,
                 metrics=self.metrics,
             )
@@ -210,21 +212,38 @@ class Pipeline:
         return answers
 
     def _report_conflicts(self, conflicts: Sequence[tuple[str, str]]) -> None:
-        """Put it on the trail: somebody sent other content under an id that stands. Losing a report loses no event."""
-        try:
-            self._commit.append([self.validator.own(self._conflict_event(*each)) for each in conflicts])
-        except TrailkeeperError as error:
-            _log.error("conflicts_not_reported", ids=[id for id, _ in conflicts], error=str(error))
+        self._report([self._about(id, organization_id, Outcome.CONFLICT) for id, organization_id in conflicts])
 
-    def _conflict_event(self, id: str, organization_id: str) -> Event:
+    def _report_buried(self, buried: Sequence[Buried]) -> None:
+        self._report(
+            [
+                self._about(document.id, document.organization_id, outcome, error)
+                for document, outcome, error in buried
+                # A report that is refused itself is a dead letter like any other, and the log says so: no report of it.
+                if orjson.loads(document.body)["action"] != _BURIED
+            ]
+        )
+
+    def _report(self, events: Sequence[Event]) -> None:
+        """Put on the trail what happened to events that were not taken. Losing a report loses no event."""
+        if not events:
+            return
+        try:
+            self._commit.append([self.validator.own(event) for event in events])
+        except TrailkeeperError as error:
+            _log.error("not_reported", ids=[event.resource.id for event in events], error=str(error))
+
+    def _about(self, id: str, organization_id: str, outcome: Outcome, error: str | None = None) -> Event:
+        """Tell that other content came under an id that stands, or that the store refused an event."""
+        conflict = outcome is Outcome.CONFLICT
         return Event(
             id=new_id(),
             occurred_at=self.validator.now(),
             organization_id=organization_id,
             actor=Actor(type=ActorType.SYSTEM, name="Trailkeeper"),
-            action="audit_log.conflict",
-            resource=Resource(type="audit_log", id=id),
-            details={"event_id": id},
+            action="audit_log.conflict" if conflict else _BURIED,
+            resource=Resource(type="audit_log" if conflict else "dead_letter", id=id),
+            details={"event_id": id, **({"error": error[:1000]} if error else {})},
             source=SOURCE,
         )
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import structlog
 
@@ -24,9 +25,18 @@ _log = structlog.get_logger("trailkeeper.relay")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
 
 
+class Buried(NamedTuple):
+    """An event that the store will never take, on its way to the dead letters: REFUSED or CONFLICT, and why."""
+
+    document: Document
+    outcome: Outcome
+    error: str
+
+
 class Relay:
     """Moves events from a spool to a store, on `concurrency` threads, about `max_bytes` a request.
 
+    `on_buried` is told of events that go to the dead letters, before they do; after a crash it may be told again.
     `on_fatal` is called with an error of the spool's after which it can't be trusted (a failed fsync).
     """
 
@@ -38,7 +48,7 @@ class Relay:
         *,
         max_bytes: int,
         concurrency: int,
-        on_conflict: Callable[[Document, str], None] = lambda document, error: None,
+        on_buried: Callable[[Sequence[Buried]], None] = lambda buried: None,
         on_fatal: Callable[[BaseException], None],
         metrics: Metrics | None = None,
     ) -> None:
@@ -47,7 +57,7 @@ class Relay:
         self._store = store
         self._acks = acks
         self._max_bytes = max_bytes
-        self._on_conflict = on_conflict
+        self._on_buried = on_buried
         self._on_fatal = on_fatal
         self._read = threading.Lock()
         self._taken = -1
@@ -194,7 +204,7 @@ class Relay:
         self, documents: Sequence[Document], results: Sequence[Written], all_settled: dict[str, Written]
     ) -> Sequence[tuple[Document, str]]:
         """Pick the ones that will never be stored, and tell those who wait about all that are settled."""
-        dead: list[tuple[Document, str]] = []
+        buried: list[Buried] = []
         settled: dict[str, Written] = {}
         for document, written in zip(documents, results, strict=True):
             if written.outcome is Outcome.RETRY:
@@ -203,12 +213,12 @@ class Relay:
             if written.outcome in (Outcome.REFUSED, Outcome.CONFLICT):
                 error = written.error or "another event with this id is stored already"
                 _log.error("dead_letter", id=document.id, organization_id=document.organization_id, error=error)
-                dead.append((document, error))
-                if written.outcome is Outcome.CONFLICT:
-                    self._on_conflict(document, error)
+                buried.append(Buried(document, written.outcome, error))
+        if buried:
+            self._on_buried(buried)
         all_settled.update(settled)
         self._acks.announce(settled)
-        return dead
+        return [(document, error) for document, _, error in buried]
 
 
 def _requests(documents: Sequence[Document], max_bytes: int) -> Iterator[tuple[int, int]]:

@@ -18,9 +18,7 @@ from tests.deployment.compose_file import (
     OURS,
     ROOT,
     SERVICES,
-    NotUnderstood,
     interpolate,
-    read_compose,
     variables_in,
 )
 from tests.deployment.image_file import IMAGE
@@ -175,36 +173,3 @@ def test_services_come_back_and_setup_ends() -> None:
     policies = {name: service["restart"] for name, service in SERVICES.items()}
     assert policies.pop("setup") == "no"
     assert set(policies.values()) == {"unless-stopped"}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a: {b: c}",
-        "a: *b",
-        "a: |\n  text",
-        "a: >\n  text",
-        "a: b # comment",
-        "a: 5e3: x",
-        "a: yes",
-        "a: 12:30",
-        "a: 1.5",
-        "a: !!str x",
-        "a:\n  - b: c",
-        "a: 'it''s'",
-        "a: b\na: c",
-        "- a\nb: c",
-        "a:\n    b: c\n  d: e",
-    ],
-)
-def test_the_reader_refuses_what_it_does_not_know(text: str) -> None:
-    with pytest.raises((NotUnderstood, json.JSONDecodeError)):
-        read_compose(text)
-
-
-def test_the_reader_reads_what_it_knows() -> None:
-    text = '# c\nx: &x\n  a: 1\n  b: "q \\" q"\ny:\n  <<: *x\n  b: two words\n  l:\n    - -1\n    - a:b\n  n:\n'
-    assert read_compose(text) == {
-        "x": {"a": 1, "b": 'q " q'},
-        "y": {"a": 1, "b": "two words", "l": [-1, "a:b"], "n": None},
-    }

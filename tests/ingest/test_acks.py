@@ -135,6 +135,28 @@ def test_what_the_store_refuses_is_told_as_rejected(way: Way, store: Faulty) -> 
     assert "mapper_parsing_exception" in answer["results"][1]["problem"]["detail"]
 
 
+def test_what_the_store_refuses_is_on_the_trail(way: Way, store: Faulty) -> None:
+    bad = event()
+    store.verdicts[bad["id"]] = [REFUSED]
+
+    way.batch(sent(bad), ack="indexed")
+
+    until(
+        lambda: (
+            [(each["action"], each["resource"]["id"]) for each in way.reported()] == [("dead_letter.create", bad["id"])]
+        )
+    )
+    assert way.reported()[0]["details"] == {"event_id": bad["id"], "error": "mapper_parsing_exception"}
+
+
+def test_a_refused_report_about_a_dead_letter_makes_no_further_report(way: Way, store: Faulty) -> None:
+    bad = event(action="dead_letter.create")
+    store.verdicts[bad["id"]] = [REFUSED]
+
+    assert statuses(way.batch(sent(bad), line(), ack="indexed")) == ["rejected", "accepted"]
+    assert way.reported() == []
+
+
 def test_a_conflict_that_only_the_store_knows_is_409_and_on_the_trail(way: Way, store: Faulty) -> None:
     bad = event()
     store.verdicts[bad["id"]] = [Written(Outcome.CONFLICT)]

@@ -264,7 +264,7 @@ class TestRefusals:
         store.verdicts[id] = [CONFLICT]
         reported: list[str] = []
 
-        relay(on_conflict=lambda document, error: reported.append(document.id))
+        relay(on_buried=lambda buried: reported.extend(one.document.id for one in buried))
 
         until(lambda: spool.depth == 0)
         assert reported == [id]
