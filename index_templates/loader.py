@@ -7,19 +7,20 @@ finds a newer version leaves it. OpenSearch gives templates no compare-and-set, 
 instance can still come in; `prepare` looks again after writing, and whoever is newer then puts it right.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from opensearchpy import OpenSearch
-from opensearchpy.exceptions import OpenSearchException, RequestError, TransportError
+from opensearchpy.exceptions import RequestError
 
 from audit.changes import Change, difference
 from audit.errors import ConfigurationError, StoreUnavailable
 from index_templates import AUDIT, VERSION
 from index_templates.documents import Kind, Template, normal, wanted
+from store.opensearch_errors import asking, words
 
 log = structlog.get_logger(__name__)
 
@@ -165,30 +166,11 @@ def _put(client: OpenSearch, template: Template) -> None:
                 client.indices.put_index_template(name=template.name, body=template.body)
         except RequestError as error:
             raise ConfigurationError(
-                f"OpenSearch refuses the {template.kind} {template.name}: {_words(error)}.",
+                f"OpenSearch refuses the {template.kind} {template.name}: {words(error)}.",
                 fix="Where it names another template, narrow that one's index_patterns so that they leave out audit-*; "
                 "where it names copies, set TRAILKEEPER_INDEX_REPLICAS.",
             ) from error
 
 
-@contextmanager
-def _asking(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OpenSearchException as error:
-        status = error.status_code if isinstance(error, TransportError) else None
-        fix = {
-            401: "Check the user and the password of TRAILKEEPER_STORE_URL.",
-            403: "Give the user the cluster permissions manage_index_templates and cluster_monitor.",
-        }.get(status if isinstance(status, int) else 0)
-        raise StoreUnavailable(f"OpenSearch could not {what}: {_words(error)}.", fix=fix) from error
-
-
-def _words(error: OpenSearchException) -> str:
-    """The reason as OpenSearch wrote it, without a full stop at its end."""
-    if isinstance(error, TransportError) and isinstance(error.info, dict):
-        told = error.info.get("error")
-        reason = told.get("reason") if isinstance(told, dict) else told
-        if reason:
-            return str(reason).rstrip(".")
-    return str(error).rstrip(".")
+def _asking(what: str) -> AbstractContextManager[None]:
+    return asking(what, needs="the cluster permissions manage_index_templates and cluster_monitor")

@@ -8,7 +8,7 @@ standing.py      what stands in the engine: indices, their dates, their policies
 reaper.py        deletes by date on any store; SQLite, and OpenSearch without ISM
 worker.py        does all of that every few minutes
 status.py        shows it, and how it differs from what should be
-engine.py        opensearch-py's errors as this project's
+engine.py        asks OpenSearch, and says which permissions that takes
 classes.py       retention classes out of any text
 """
 

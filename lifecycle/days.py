@@ -18,11 +18,12 @@ from audit.instants import to_ms
 from audit.retention import end_of
 from lifecycle.attachment import Mended, attach, mend
 from lifecycle.classes import known
-from lifecycle.engine import asking, kind_of, words
+from lifecycle.engine import asking
 from lifecycle.ism import Ism
 from lifecycle.policies import suitable
 from lifecycle.standing import SETTING, DayIndex, creation_dates, standing
 from store.names import day_index
+from store.opensearch_errors import kind_of, words
 
 log = structlog.get_logger(__name__)
 

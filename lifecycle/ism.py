@@ -19,7 +19,8 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConflictError, NotFoundError, RequestError
 
 from audit.errors import Conflict
-from lifecycle.engine import asking, words
+from lifecycle.engine import asking
+from store.opensearch_errors import words
 
 _BASE = "/_plugins/_ism"
 _POLICY_KEYS = ("index.plugins.index_state_management.policy_id", "index.opendistro.index_state_management.policy_id")

@@ -14,7 +14,8 @@ import orjson
 from audit.errors import StoreUnavailable
 from audit.instants import DAY_MS, EPOCH
 from store.names import WRITE_PREFIX, day_index
-from store.opensearch_engine import Engine, reason, sources
+from store.opensearch_engine import Engine, sources
+from store.opensearch_errors import reason
 from store.protocol import Document, Outcome, Written
 from store.same import same_event
 

@@ -1,4 +1,4 @@
-"""Calls to OpenSearch whose answers keep every digit, and its errors in our words.
+"""Calls to OpenSearch whose answers keep every digit.
 
 opensearch-py reads answers into Python objects, and what is written back from those is not always what was stored. Here an
 answer stays text: what we ask about is read from it, and the events in it are cut out as the very bytes that were stored
@@ -14,20 +14,14 @@ from urllib.parse import quote
 
 import orjson
 from opensearchpy import OpenSearch
-from opensearchpy.exceptions import (
-    AuthenticationException,
-    AuthorizationException,
-    ConnectionError,
-    ConnectionTimeout,
-    OpenSearchException,
-    SSLError,
-    TransportError,
-)
+from opensearchpy.exceptions import OpenSearchException
 
 from audit.errors import StoreUnavailable
+from store.opensearch_errors import unavailable
 
 # Digits are left as text: nobody looks at the values, and an integer may be longer than Python reads.
 _object = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str).raw_decode
+_NEEDS = "all index permissions on audit-* and trailkeeper-*, and cluster_monitor"
 _SOURCE = '"_source":'
 _sort = re.compile(r'[^{}]*?"sort":\[(-?\d+),"([^"]*)"\]').match
 
@@ -82,62 +76,16 @@ class Engine:
                 headers=headers,
             )
         except OpenSearchException as error:
-            raise self.unavailable(error) from error
+            raise unavailable(error, self.address, needs=_NEEDS) from error
         return answer
 
     def json(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
         """Call and return the answer read."""
         return orjson.loads(self.text(method, path, body, **options) or "null")
 
-    def unavailable(self, error: OpenSearchException) -> StoreUnavailable:
-        """Say what went wrong, where, and what to do; never the password, which is in no address here."""
-        where = f"OpenSearch at {self.address}"
-        if isinstance(error, SSLError):
-            return StoreUnavailable(
-                f"The certificate of {where} does not hold ({error.error}).",
-                fix="Set TRAILKEEPER_STORE_CA_FILE to the CA that signed it.",
-            )
-        if isinstance(error, ConnectionTimeout):
-            return StoreUnavailable(
-                f"{where} did not answer in time.", fix="Look at its load, or raise TRAILKEEPER_STORE_TIMEOUT_SECONDS."
-            )
-        if isinstance(error, ConnectionError):
-            return StoreUnavailable(
-                f"{where} can't be reached.", fix="Start it, or mend TRAILKEEPER_STORE_URL.", retry_after=1
-            )
-        if isinstance(error, AuthenticationException):
-            return StoreUnavailable(
-                f"{where} refuses our user or password.",
-                fix="Mend TRAILKEEPER_STORE_URL or TRAILKEEPER_STORE_PASSWORD.",
-            )
-        if isinstance(error, AuthorizationException):
-            return StoreUnavailable(
-                f"{where} does not permit this: {words(error)}.",
-                fix="Give the user all index permissions on audit-* and trailkeeper-*, and cluster_monitor.",
-            )
-        return StoreUnavailable(f"{where} answered with an error: {words(error)}.", retry_after=1)
-
     def not_ready(self, why: str) -> StoreUnavailable:
         """Say that it answers, and still can't be used."""
         return StoreUnavailable(f"OpenSearch at {self.address} can't be used: {why}.", retry_after=1)
-
-
-def words(error: OpenSearchException) -> str:
-    """The engine's own words for an error."""
-    if not isinstance(error, TransportError):
-        return str(error)
-    info = error.info
-    if isinstance(info, dict) and isinstance(info.get("error"), dict):
-        return reason(info["error"])
-    return f"{error.status_code} {error.error}"
-
-
-def reason(error: Mapping[str, Any]) -> str:
-    """Put an error object of the engine in one line, with its innermost cause."""
-    line = f"{error.get('type')}: {error.get('reason')}"
-    causes = error.get("failed_shards") or []
-    cause = error.get("caused_by") or (causes[0].get("reason") if causes else None)
-    return f"{line} ({reason(cause)})" if isinstance(cause, dict) else line
 
 
 def path_of(*names: str) -> str:

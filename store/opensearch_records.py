@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from audit.errors import Conflict
-from store.opensearch_engine import Engine, path_of, reason
+from store.opensearch_engine import Engine, path_of
+from store.opensearch_errors import reason
 from store.protocol import Record
 
 INDEX = "trailkeeper-records"

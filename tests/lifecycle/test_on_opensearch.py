@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from opensearchpy import OpenSearch
 
+from index_templates import loader as templates
 from lifecycle.days import DayOpener
 from lifecycle.reaper import reap
 from lifecycle.status import status
@@ -25,6 +26,7 @@ def opener(client: OpenSearch) -> DayOpener:
 
 @pytest.fixture
 def store(client: OpenSearch, opener: DayOpener) -> OpenSearchStore:
+    templates.prepare(client, "0-1")  # a write goes through the alias that a day's index has from the template
     store = OpenSearchStore(client, open_day=opener.open, forget_day=opener.forget)
     store.prepare()
     return store

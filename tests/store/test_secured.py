@@ -75,7 +75,7 @@ def test_days_are_listed_and_go(secured: OpenSearchStore) -> None:
     ("changes", "says"),
     [
         ({"store_password": "wrong-hunter2"}, "refuses our user or password"),
-        ({"store_ca_file": None}, "certificate of .* does not hold.*TRAILKEEPER_STORE_CA_FILE"),
+        ({"store_ca_file": None}, "certificate that does not hold.*TRAILKEEPER_STORE_CA_FILE"),
     ],
 )
 def test_what_does_not_hold_is_said(secured_node: Node, changes: dict[str, object], says: str) -> None:
