@@ -12,7 +12,9 @@ help: ## List what there is
 
 # Versions are pinned in constraints.txt, so that today's green is tomorrow's; `make lock` renews them.
 $(VENV)/.server: pyproject.toml sdk/pyproject.toml constraints.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or newer is needed, and `$(PYTHON)` is not. Name one: make PYTHON=python3.13 …'; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 	@echo "Installing Trailkeeper into $(VENV) …"
 	@$(PIP) install --upgrade "pip>=25.1"
 	@$(PIP) install --constraint constraints.txt --editable . --editable ./sdk
