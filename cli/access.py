@@ -1,5 +1,6 @@
 """`trailkeeper keys` and `trailkeeper token`: what machines and people show to get in."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -10,9 +11,12 @@ from audit.access import KeyScope
 from audit.errors import ConfigurationError, Invalid
 from audit.instants import format_instant, parse_instant, utc_now
 from audit.settings import Settings, load_settings
+from cli.arguments import organization_option
 from cli.compose import Trail
 from cli.output import AsJson, err, out, print_json, table
 from store.keys import Key
+
+_days = re.compile(r"([0-9]{1,6})d").fullmatch
 
 keys = typer.Typer(no_args_is_help=True, help="API keys: for applications that emit, and machines that read.")
 
@@ -25,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 
 @keys.command()
 def create(
-    organization: Annotated[str | None, typer.Option(help="The one organization it is for.")] = None,
+    organization: Annotated[str | None, organization_option("The one organization it is for.")] = None,
     all_organizations: Annotated[bool, typer.Option(help="For every organization (ingest only).")] = False,
     scope: Annotated[KeyScope, typer.Option(help="What it may do.")] = KeyScope.INGEST,
     name: Annotated[str, typer.Option(help="What it is for, in your words.")] = "",
@@ -39,8 +43,9 @@ def create(
             field="--organization",
             fix="Pass --organization ID, or --all-organizations.",
         )
+    until = _until(expires)
     with Trail.open(load_settings(), ingest=True) as trail:
-        key, secret = trail.keys.create(scope, organization, name, _until(expires))
+        key, secret = trail.keys.create(scope, organization, name, until)
         trail.record_operation("ingest_key.create", organization, resource_id=key.id, details={"scope": str(scope)})
     if as_json:
         print_json({**_as_dict(key), "key": secret})
@@ -78,7 +83,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help="Its id, from `keys list`.
 
 
 def token(
-    organization: Annotated[str, typer.Option(help="The organization the token is for.")],
+    organization: Annotated[str, organization_option("The organization the token is for.")],
     role: Annotated[str, typer.Option(help="owner and admin may read; other roles are refused.")] = "owner",
     subject: Annotated[str, typer.Option(help="Who it is: the user's id.")] = "local-operator",
     name: Annotated[str | None, typer.Option(help="The user's name.")] = None,
@@ -137,12 +142,16 @@ def make_token(
 def _until(text: str | None) -> datetime | None:
     if text is None:
         return None
-    if text.endswith("d") and text[:-1].isdigit():
-        return utc_now() + timedelta(days=int(text[:-1]))
     try:
-        return parse_instant(text)
-    except ValueError as error:
-        raise Invalid(f"--expires {error}", field="--expires") from None
+        days = _days(text)
+        moment = parse_instant(text) if days is None else utc_now() + timedelta(days=int(days.group(1)))
+    except (ValueError, OverflowError) as error:
+        raise Invalid(
+            f"{text!r} is no time: {error}", field="--expires", fix="Write days like 30d, or 2027-01-01T00:00:00Z."
+        ) from None
+    if moment <= utc_now():
+        raise Invalid("The key would have ended already.", field="--expires", fix="Name a time to come.")
+    return moment
 
 
 def _as_dict(key: Key) -> dict[str, str | None]:

@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import httpx
-import orjson
 import typer
 
 from audit.access import Writer
 from audit.errors import ConfigurationError, Invalid, TrailkeeperError
 from audit.settings import load_settings
-from cli.client import ServerError, Url, problem_of
+from cli.arguments import organization_option
+from cli.client import ServerError, Url, connect_to, problem_of
 from cli.compose import Trail
-from cli.output import AsJson, err, print_json, progress, table
+from cli.output import AsJson, err, print_json, progress, table, unwritable
 from ingest.formats import FORMATS
 from ingest.pipeline import Accepted
 
 _AT_ONCE = 500
+_BYTES_AT_ONCE = 4 << 20  # below what a server takes at once, if its operator set nothing else
 
 
 class Send(Protocol):
@@ -39,7 +40,7 @@ def add_to(app: typer.Typer) -> None:
 
 def import_file(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="One JSON record a line.")],
-    organization: Annotated[str, typer.Option(envvar="TRAILKEEPER_ORGANIZATION", help="Whose trail it joins.")],
+    organization: Annotated[str, organization_option("Whose trail it joins.", envvar="TRAILKEEPER_ORGANIZATION")],
     format: Annotated[str, typer.Option(help=f"What the records are: {', '.join(FORMATS)}.")] = "ndjson",
     dry_run: Annotated[bool, typer.Option(help="Convert, and show the first event; send nothing.")] = False,
     rejects: Annotated[
@@ -53,12 +54,18 @@ def import_file(
     if format not in FORMATS:
         raise Invalid(f"There is no format {format!r}.", field="--format", fix=f"Use one of {', '.join(FORMATS)}.")
     if dry_run:
-        first = next(_converted(file, format, organization), None)
-        print_json(first[1] if first and not isinstance(first[1], TrailkeeperError) else None)
-        return
+        for _, event in _converted(file, format, organization):
+            if isinstance(event, TrailkeeperError):
+                raise event
+            print_json(json.loads(event))
+            return
+        raise Invalid(f"{file} has no record.", fix="Write one record a line.")
     counts, refused = asyncio.run(_run(file, format, organization, url, key))
     if rejects is not None:
-        rejects.write_text("".join(json.dumps(item, ensure_ascii=False) + "\n" for item in refused), "utf-8")
+        try:
+            rejects.write_text("".join(json.dumps(item, ensure_ascii=False) + "\n" for item in refused), "utf-8")
+        except OSError as error:
+            raise unwritable(rejects, "--rejects", error) from None
     summary = {name: counts[name] for name in ("accepted", "duplicate", "rejected")}
     if as_json:
         print_json({**summary, "rejects": refused})
@@ -91,19 +98,23 @@ async def _run(
                 counts[result["status"]] += 1
         pending.clear()
 
-    total = sum(1 for _ in file.open("rb"))
+    with file.open("rb") as lines:
+        total = sum(1 for _ in lines)
     async with _sender(organization, url, key) as send:
         with progress(f"importing {file.name}", counted=True) as bar:
             task = bar.add_task("", total=total)
             pending: list[tuple[int, bytes]] = []
+            size = 0
             for number, event in _converted(file, format, organization):
                 if isinstance(event, TrailkeeperError):
                     reject(number, event.problem())
-                else:
-                    pending.append((number, orjson.dumps(event)))
-                if len(pending) == _AT_ONCE:
+                    continue
+                if pending and (len(pending) == _AT_ONCE or size + len(event) > _BYTES_AT_ONCE):
                     await send_all(pending)
                     bar.update(task, completed=number)
+                    size = 0
+                pending.append((number, event))
+                size += len(event) + 1
             if pending:
                 await send_all(pending)
             bar.update(task, completed=total)
@@ -111,7 +122,7 @@ async def _run(
     return counts, refused
 
 
-def _converted(file: Path, format: str, organization: str) -> Iterator[tuple[int, Any]]:
+def _converted(file: Path, format: str, organization: str) -> Iterator[tuple[int, bytes | TrailkeeperError]]:
     """Read and convert line by line; an error takes the place of an event that can't be made."""
     convert = FORMATS[format]
     with file.open("rb") as lines:
@@ -119,14 +130,33 @@ def _converted(file: Path, format: str, organization: str) -> Iterator[tuple[int
             if not line.strip():
                 continue
             try:
-                record = json.loads(line)
+                record = _read(line.decode("utf-8-sig"))
                 if not isinstance(record, dict):
                     raise Invalid("A record is a JSON object.", fix="Write one object a line.")
-                yield number, convert(record, organization)
+                event = json.dumps(
+                    convert(record, organization), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+                )
+                yield number, event.encode()
             except TrailkeeperError as error:
                 yield number, error
             except (ValueError, TypeError, AttributeError, RecursionError) as error:
                 yield number, Invalid(f"The line can't be read as {format}: {error}.", fix="Write one record a line.")
+
+
+def _no_such_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return found
+
+
+# What would be read as something else than it says is refused, as it is over HTTP.
+_read = json.JSONDecoder(parse_constant=_no_such_number, object_pairs_hook=_each_key_once).decode
 
 
 @asynccontextmanager
@@ -153,7 +183,7 @@ async def _sender(organization: str, url: str | None, key: str | None) -> AsyncI
             fix="Pass --key; `trailkeeper keys create` makes one.",
         )
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
+    async with connect_to(url, headers) as client:
 
         async def send_there(lines: Sequence[bytes]) -> Sequence[dict[str, Any]]:
             try:

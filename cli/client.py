@@ -5,7 +5,7 @@ could read the files anyway, is on the trail as whoever runs the command.
 """
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ import httpx
 import typer
 from pydantic import SecretStr
 
-from audit.errors import ConfigurationError, TrailkeeperError
+from audit.errors import ConfigurationError, Invalid, TrailkeeperError
 from audit.settings import Settings
 from cli.access import make_token
 from cli.compose import Trail, operator
@@ -37,6 +37,16 @@ class ServerError(TrailkeeperError):
         )
 
 
+def connect_to(url: str, headers: Mapping[str, str]) -> httpx.AsyncClient:
+    """Make a client of a running server. Raises Invalid for what is no address."""
+    try:
+        return httpx.AsyncClient(base_url=url, headers=headers, timeout=60)
+    except httpx.InvalidURL as error:
+        raise Invalid(
+            f"{url!r} is no address: {error}.", field="--url", fix="Write it like http://127.0.0.1:8321."
+        ) from None
+
+
 @asynccontextmanager
 async def reader(
     settings: Settings, url: str | None, token: str | None, organization: str
@@ -49,7 +59,7 @@ async def reader(
                 field="TRAILKEEPER_TOKEN",
                 fix="Pass --token; for development `trailkeeper token` makes one.",
             )
-        async with httpx.AsyncClient(base_url=url, headers=_bearer(token), timeout=60) as client:
+        async with connect_to(url, _bearer(token)) as client:
             yield client
         return
     # A secret of this process alone: the token never leaves it.

@@ -1,5 +1,6 @@
 """The command itself: its subcommands, and how an error looks."""
 
+import os
 import sys
 
 import typer
@@ -31,6 +32,9 @@ def main() -> None:
         app(standalone_mode=True)
     except TrailkeeperError as error:
         print_error(error)
+        sys.exit(1)
+    except BrokenPipeError:  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 

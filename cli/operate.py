@@ -10,9 +10,11 @@ from audit.errors import Conflict
 from audit.instants import format_instant, utc_now
 from audit.retention import Retention
 from audit.settings import load_settings
+from cli.arguments import an_organization
 from cli.compose import Trail, open_engine
 from cli.output import AsJson, err, out, print_json, table
 from lifecycle.status import status as look
+from store.connect import SqliteUrl, parse_store_url
 
 retention = typer.Typer(no_args_is_help=True, help="How long each organization's events stay.")
 
@@ -33,10 +35,12 @@ def setup(
     Safe to run at every start, and by several at once. Shows the difference first.
     """
     settings = load_settings()
-    if open_engine(settings).client is None:
-        with Trail.open(settings) as trail:
-            changes: list[Change] = []
-            err.print(f"{trail.engine.place} is ready; SQLite needs no more.", markup=False)
+    changes: list[Change] = []
+    if isinstance(url := parse_store_url(settings.store_url), SqliteUrl):
+        if not dry_run:
+            with Trail.open(settings):
+                pass  # opening makes the file
+        err.print(f"SQLite needs no templates{'' if dry_run else f'; {url.path} is ready'}.", markup=False)
     else:
         changes = _set_up(dry_run)
     if as_json:
@@ -120,7 +124,7 @@ def status(as_json: AsJson = False) -> None:
 
 @retention.command("set")
 def set_retention(
-    organization: Annotated[str, typer.Argument(help="Whose events.")],
+    organization: Annotated[str, typer.Argument(help="Whose events.", callback=an_organization)],
     length: Annotated[str, typer.Argument(help="Whole days like 365d, or forever.")],
     as_json: AsJson = False,
 ) -> None:

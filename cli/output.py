@@ -6,6 +6,7 @@ Results go to standard output; progress, hints and errors to standard error, so 
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from audit.errors import TrailkeeperError
+from audit.errors import Invalid, TrailkeeperError
 
 # Piped, a table is as wide as its rows: programs and files have no edge to wrap at.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
@@ -54,6 +55,13 @@ def progress(what: str, *, counted: bool) -> Progress:
     count = (MofNCompleteColumn(),) if counted else (TextColumn("{task.completed:,}"),)
     return Progress(
         SpinnerColumn(), TextColumn(what), BarColumn(), *count, TimeElapsedColumn(), console=err, transient=True
+    )
+
+
+def unwritable(path: Path, option: str, error: OSError) -> Invalid:
+    """Make the error for a file that can't be written."""
+    return Invalid(
+        f"{path} can't be written: {error.strerror}.", field=option, fix="Name a file in a folder that you may write."
     )
 
 

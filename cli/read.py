@@ -13,10 +13,10 @@ from urllib.parse import quote
 import typer
 
 from audit.settings import load_settings
+from cli.arguments import Organization
 from cli.client import Token, Url, get, reader
-from cli.output import AsJson, err, print_json, progress, table
+from cli.output import AsJson, err, print_json, progress, table, unwritable
 
-Organization = Annotated[str, typer.Option(envvar="TRAILKEEPER_ORGANIZATION", help="Whose trail.")]
 Action = Annotated[list[str] | None, typer.Option(help="Only this action; repeat for more (OR).")]
 ResourceType = Annotated[list[str] | None, typer.Option(help="Only this type of resource; repeatable.")]
 ResourceId = Annotated[list[str] | None, typer.Option(help="Only this resource; repeatable.")]
@@ -27,7 +27,7 @@ Until = Annotated[str | None, typer.Option("--to", help="Before this RFC 3339 in
 Order = Annotated[str, typer.Option(help="desc: newest first; asc: oldest first.")]
 
 # A spreadsheet takes a cell that begins like this for a formula (OWASP, CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _COLUMNS = (
     "occurred_at", "actor.type", "actor.id", "actor.name", "actor.email", "action", "resource.type", "resource.id",
     "resource.name", "outcome", "context.ip", "context.user_agent", "context.request_id", "source", "details", "id",
@@ -113,9 +113,14 @@ def export(
         written = asyncio.run(run(sys.stdout))
     else:
         draft = output.with_name(output.name + ".part")  # a file of that name is always a whole export
-        with draft.open("w", encoding="utf-8", newline="") as target:
-            written = asyncio.run(run(target))
-        draft.replace(output)
+        try:
+            with draft.open("w", encoding="utf-8", newline="") as target:
+                written = asyncio.run(run(target))
+            draft.replace(output)
+        except OSError as error:
+            raise unwritable(output, "--output", error) from None
+        finally:
+            draft.unlink(missing_ok=True)
     err.print(f"{written:,} events exported{f' to {output}' if output else ''}.", markup=False)
 
 
