@@ -14,6 +14,7 @@ from audit.settings import Settings, load_settings
 from cli.compose import Trail
 from cli.logs import configure_logging
 from cli.output import err
+from cli.slow_clients import protocol_with_patience
 
 Part = Literal["ingest", "search", "lifecycle"]
 
@@ -48,7 +49,7 @@ def serve(
                 "No token can be checked yet: set TRAILKEEPER_JWT_JWKS_URL, or TRAILKEEPER_JWT_SECRET for development.",
                 markup=False,
             )
-        _run(app, listener)
+        _run(app, listener, settings)
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -58,6 +59,7 @@ def _listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(2048)  # from the line that says where on, who connects is answered
     except OSError as error:
         listener.close()
         raise ConfigurationError(
@@ -68,9 +70,14 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _run(app: FastAPI, listener: socket.socket) -> None:
-    # The body of a slow client is bounded in bytes by the endpoint, in time by the keep-alive and by whatever is in front.
+def _run(app: FastAPI, listener: socket.socket, settings: Settings) -> None:
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=10, lifespan="on"
+        app,
+        http=protocol_with_patience(settings.request_timeout_seconds),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        lifespan="on",
     )
     uvicorn.Server(config).run(sockets=[listener])
