@@ -7,12 +7,42 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
-FIRST_NAMES = (
-    "Ada Bruno Chidi Dana Emeka Farah Grete Hiro Ines Jonas Kenji Lena Marta Nils Olga Pavel Rosa Sven".split()
-)
-LAST_NAMES = (
-    "Almeida Brandt Castillo Dubois Eriksen Fischer Gupta Hansen Ito Jansen Kowalski Lopez Moreau Novak".split()
-)
+FIRST_NAMES = [
+    "Ada",
+    "Bruno",
+    "Chidi",
+    "Dana",
+    "Emeka",
+    "Farah",
+    "Grete",
+    "Hiro",
+    "Ines",
+    "Jonas",
+    "Kenji",
+    "Lena",
+    "Marta",
+    "Nils",
+    "Olga",
+    "Pavel",
+    "Rosa",
+    "Sven",
+]
+LAST_NAMES = [
+    "Almeida",
+    "Brandt",
+    "Castillo",
+    "Dubois",
+    "Eriksen",
+    "Fischer",
+    "Gupta",
+    "Hansen",
+    "Ito",
+    "Jansen",
+    "Kowalski",
+    "Lopez",
+    "Moreau",
+    "Novak",
+]
 AGENTS = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 15.7; rv:145.0) Gecko/20100101 Firefox/145.0",

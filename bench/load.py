@@ -89,7 +89,7 @@ async def _send(port: int, made: Sequence[bytes], connections: int) -> Outcome:
         pairs.append(
             await loop.create_connection(lambda done=done: _Sender(rest, statuses, done), "127.0.0.1", port)  # type: ignore[misc]
         )
-    before = _cpu()
+    before = cpu_of_this_process()
     began = time.perf_counter()
     for _, sender in pairs:
         sender.start()
@@ -97,7 +97,7 @@ async def _send(port: int, made: Sequence[bytes], connections: int) -> Outcome:
     seconds = time.perf_counter() - began
     for transport, _ in pairs:
         transport.close()
-    return Outcome(seconds, dict(statuses), _cpu() - before)
+    return Outcome(seconds, dict(statuses), cpu_of_this_process() - before)
 
 
 def send(port: int, made: Sequence[bytes], connections: int) -> Outcome:
@@ -105,7 +105,8 @@ def send(port: int, made: Sequence[bytes], connections: int) -> Outcome:
     return uvloop.run(_send(port, made, connections))
 
 
-def _cpu() -> float:
+def cpu_of_this_process() -> float:
+    """User and system time so far, all threads."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
