@@ -32,6 +32,7 @@ from store.retentions import Retentions
 
 SOURCE = "trailkeeper"
 _BURIED = "dead_letter.create"
+_FRESH_SECONDS = 2.0
 _log = structlog.get_logger("trailkeeper.ingest")
 
 
@@ -127,6 +128,9 @@ class Pipeline:
         `ack` None returns after the commit, `indexed` and `searchable` after the engine's word. Raises SpoolFull,
         DiskFull or Unavailable for all of them, with nothing acknowledged.
         """
+        if self.retentions.age() >= _FRESH_SECONDS:
+            # A thread may wait for the store; below, on the event loop, nothing may, so nothing there has to ask.
+            await asyncio.to_thread(self.retentions.refresh, _FRESH_SECONDS)
         reception = self.validator.reception(writer)
         taken: list[Taken | None] = []
         candidates: list[Candidate] = []

@@ -69,7 +69,7 @@ class Keys:
 
     def all(self) -> Sequence[Key]:
         """List all keys, oldest first."""
-        bodies = self._remembered.all(KIND, max_age=0)
+        bodies = self._remembered.all(KIND, max_age=0, wait=True)
         return sorted((_to_key(key_id, body) for key_id, body in bodies.items()), key=lambda key: key.created_at)
 
     def revoke(self, key_id: str) -> Key:
@@ -91,7 +91,7 @@ class Keys:
         """
         key_id = token.removeprefix(PREFIX).partition("_")[0]
         # A key that was made a moment ago is asked for at most once a second; guesses must not become queries.
-        body = self._remembered.all(KIND).get(key_id) or self._remembered.all(KIND, max_age=1).get(key_id)
+        body = self._remembered.all(KIND).get(key_id) or self._remembered.all(KIND, max_age=1, wait=True).get(key_id)
         # Compared even where there is no such key, so that the time it takes tells nothing.
         held = hmac.compare_digest(_digest(token), body["digest"] if body else "0" * 64)
         if body is None or not held or (key := _to_key(key_id, body)).state(self._clock()) != "active":

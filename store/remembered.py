@@ -1,7 +1,8 @@
 """What was last known of the service's records, so that a store that is away does not stop ingest.
 
 Every event and every search asks for keys and retentions; the answers are kept for `ttl` seconds, for as long as the store
-is away, and, where a file is given, across a restart of this process while the store is away.
+is away, and, where a file is given, across a restart of this process while the store is away. A store that hangs holds up
+one caller at a time: the others go on with what was last read.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ class RememberedRecords:
         records: Records,
         *,
         file: Path | None = None,
-        ttl: float = 5.0,
+        ttl: float = 4.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.records = records
@@ -43,21 +44,27 @@ class RememberedRecords:
             with contextlib.suppress(OSError, orjson.JSONDecodeError):
                 self._known = orjson.loads(file.read_bytes())
 
-    def all(self, kind: str, *, max_age: float | None = None) -> Bodies:
+    def all(self, kind: str, *, max_age: float | None = None, wait: bool = False) -> Bodies:
         """Give the bodies of a kind by id, read at most `max_age` seconds ago (default: `ttl`).
 
-        Raises StoreUnavailable only where nothing was ever known.
+        Where another thread is reading them just now, what was read before is given, unless `wait`. Raises
+        StoreUnavailable only where nothing was ever known.
         """
-        if self._age(kind) >= (self._ttl if max_age is None else max_age):
-            with self._lock:
-                self._reload(kind)
+        allowed = self._ttl if max_age is None else max_age
+        if self.age(kind) >= allowed and self._lock.acquire(blocking=wait or kind not in self._read_at):
+            try:
+                if self.age(kind) >= allowed:  # nobody else has just read them
+                    self._reload(kind)
+            finally:
+                self._lock.release()
         return self._known[kind]
 
     def forget(self, kind: str) -> None:
         """Ask the store again at the next reading: after this process wrote one."""
         self._read_at.pop(kind, None)
 
-    def _age(self, kind: str) -> float:
+    def age(self, kind: str) -> float:
+        """Tell how many seconds ago a kind was read, or was last tried to be."""
         return self._clock() - self._read_at.get(kind, float("-inf"))
 
     def _reload(self, kind: str) -> None:

@@ -19,15 +19,19 @@ class Retentions:
         own = self._remembered.all(KIND).get(organization_id)
         return Retention.parse(own["retention"]) if own else self.default
 
+    def age(self) -> float:
+        """Tell how many seconds ago they were read: for callers that must not wait in `of`, and refresh elsewhere."""
+        return self._remembered.age(KIND)
+
     def refresh(self, max_age: float) -> None:
-        """Read them now unless they are younger than `max_age` seconds: for callers that must not wait in `of`."""
+        """Read them now unless they are younger than `max_age` seconds."""
         self._remembered.all(KIND, max_age=max_age)
 
     def own(self) -> dict[str, Retention]:
         """Give the retention of every organization that has one of its own."""
         return {
             organization_id: Retention.parse(body["retention"])
-            for organization_id, body in self._remembered.all(KIND, max_age=0).items()
+            for organization_id, body in self._remembered.all(KIND, max_age=0, wait=True).items()
         }
 
     def classes(self) -> set[str]:
