@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     depth: int = Field(8, ge=1, le=16, description="How deeply details may be nested.")
     request_bytes: int = Field(5 << 20, ge=1024, description="The largest request to ingest, unpacked.")
     request_events: int = Field(10_000, ge=1, description="The most events in one request.")
+    request_timeout_seconds: float = Field(
+        30, gt=0, description="How long a client may take to send a request, headers and body."
+    )
     ack_timeout_seconds: float = Field(
         30, gt=0, description="How long `?ack=indexed` and `?ack=searchable` wait for the engine."
     )

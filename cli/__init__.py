@@ -3,6 +3,7 @@
 main.py        the command itself, and how errors look
 compose.py     settings into a running trail: the only place that puts the parts together
 serve.py       the services
+slow_clients.py  how long a client may take to send a request
 operate.py     setup, status, retention
 access.py      keys, token
 read.py        search, export

@@ -108,6 +108,7 @@ BAD = {
     "STORE_VERIFY": "perhaps",
     "RELAY_CONCURRENCY": "0",
     "ACK_TIMEOUT_SECONDS": "0",
+    "REQUEST_TIMEOUT_SECONDS": "0",
     "JWT_SECRET": "short",
 }
 

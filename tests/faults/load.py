@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -56,8 +57,13 @@ class Book:
         self.sent: dict[str, Sent] = {}
         self.acknowledged: set[str] = set()
         self.rejected: dict[str, dict[str, object]] = {}
-        self.requests = 0
-        self.failures = 0
+        self.statuses: Counter[int] = Counter()
+        """Answers by status; 0 stands for no whole answer."""
+
+    @property
+    def failures(self) -> int:
+        """How many requests were not acknowledged."""
+        return self.statuses.total() - self.statuses[202]
 
     def batch(
         self,
@@ -238,17 +244,16 @@ class Load:
             await client.close()
 
     async def _try(self, client: Client, batch: Batch) -> bool:
-        self.book.requests += 1
         try:
             status, body = await client.post(batch.lines)
         except (OSError, TimeoutError):
-            self.book.failures += 1
+            self.book.statuses[0] += 1
             return False
+        self.book.statuses[status] += 1
         if status == 202:
             self.book.note(body)
             return True
         assert status in AGAIN, f"{status}: {body.decode(errors='replace')[:500]}"
-        self.book.failures += 1
         return False
 
 
