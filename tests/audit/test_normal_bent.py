@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from audit.errors import InvalidEvent
 from audit.normal import Reading, read_normal
-from audit.wire import Limits, parse_event
+from audit.wire import Limits, parse_event, with_resource_type
 
 LIMITS = Limits()
 ID = "019ab0c4-5e1a-7c3d-9a2b-1f2e3d4c5b6a"
@@ -28,7 +28,12 @@ EVENT: dict[str, Any] = {
 
 
 def read(line: bytes) -> Reading | None:
-    return read_normal(line, LIMITS.leaf_bytes, LIMITS.depth)
+    found = read_normal(line, LIMITS.leaf_bytes, LIMITS.depth)
+    if found is None:
+        return None
+    # Where the resource begins is known beforehand, or found: the same place.
+    assert with_resource_type(line, "t", found.resource_at) == with_resource_type(line, "t")
+    return found._replace(resource_at=None)
 
 
 def judged(line: bytes) -> Reading:
