@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import orjson
 
 from audit import wire
 from audit.instants import DAY_MS, EPOCH, to_ms
@@ -101,6 +102,7 @@ class SqliteStore:
         for place, document in enumerate(documents):
             try:
                 id_bytes(document.id)
+                orjson.loads(document.body)  # not every caller has read it
                 rows[place] = Row(*document, read_fields(document.body))
             except (ValueError, TypeError) as error:
                 results[place] = Written(Outcome.REFUSED, f"It can't be read: {error}.")
@@ -179,7 +181,7 @@ class SqliteStore:
         return outcomes
 
     def _insert(self, connection: apsw.Connection, rows: Sequence[Row], bodies: Iterable[bytes]) -> None:
-        bindings = list(map(self._connections.interned.bindings, rows, bodies))
+        bindings = self._connections.interned.bindings(rows, bodies)
         connection.executemany(INSERT, bindings)
         count_days(connection, bindings)
 

@@ -145,7 +145,7 @@ def select(connection: apsw.Connection, query: Query) -> Selection | None:
         return None
     filters: list[_Filter] = []
     if query.resource_ids:
-        keys = sorted({resource_key(id) for id in query.resource_ids})
+        keys = sorted({resource_key(id.encode()) for id in query.resource_ids})
         filters.append(_Filter("resource", keys, "by_resource"))
     if query.actors:
         filters.append(_Filter("actor", _actors(connection, organization, query.actors), "by_actor"))
