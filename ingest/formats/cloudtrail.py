@@ -20,9 +20,9 @@ _USERS = frozenset({"IAMUser", "Root", "FederatedUser", "IdentityCenterUser", "W
 _DENIALS = ("AccessDenied", "UnauthorizedOperation", "Client.UnauthorizedOperation", "AccessDeniedException")
 # The request parameter that names what an action was about, most telling first, where the record lists no resources.
 _NAMING = ("instanceId", "bucketName", "roleName", "userName", "functionName", "keyId", "groupId", "volumeId", "name")
-_MOVED = frozenset(
-    {"eventID", "eventTime", "@timestamp", "eventName", "eventSource", "sourceIPAddress", "userAgent", "requestID"}
-)
+_MOVED = frozenset({"eventID", "eventTime", "@timestamp", "eventName", "eventSource"})
+_CONTEXT = {"userAgent": "user_agent", "requestID": "request_id", "sourceIPAddress": "ip"}
+_LONGEST = {"user_agent": 1024, "request_id": 256}
 _DEEPEST = 7  # levels below details that the default limit allows
 
 
@@ -33,27 +33,28 @@ def convert(record: Mapping[str, Any], organization_id: str) -> dict[str, Any]:
         occurred_at = parse_instant(record.get("eventTime") or record.get("@timestamp"))
     except ValueError as error:
         raise InvalidEvent(f"eventTime {error}", field="eventTime") from None
-    resource_type = _snake(service)
+    resource_type, verb = _snake(service, "eventSource"), _snake(name, "eventName")
     resource_id = _resource_id(record)
+    context = _context(record)
     event: dict[str, Any] = {
         "id": derived_id(
             to_ms(occurred_at), "cloudtrail", str(record.get("recipientAccountId")), _needed(record, "eventID")
         ),
         "occurred_at": format_instant(occurred_at),
         "organization_id": organization_id,
-        "actor": _actor(record.get("userIdentity") or {}),
-        "action": f"{resource_type}.{_snake(name)}",
+        "actor": _actor(_object(record.get("userIdentity"))),
+        "action": f"{resource_type}.{verb}",
         "resource": {"type": resource_type, **({"id": resource_id} if resource_id else {})},
         "outcome": _outcome(record.get("errorCode")),
+        # What found no place in the context stays too: a service's host name, where AWS itself made the call.
         "details": {
-            key: _shallow(value, 1) for key, value in record.items() if key not in _MOVED and value is not None
+            key: _shallow(value, 1)
+            for key, value in record.items()
+            if key not in _MOVED and _CONTEXT.get(key) not in context and value is not None
         },
-        "context": _context(record),
+        "context": context,
         "source": SOURCE,
     }
-    address = record.get("sourceIPAddress")
-    if address and "ip" not in event["context"]:
-        event["details"]["sourceIPAddress"] = address  # a service's host name, where AWS itself made the call
     return event
 
 
@@ -66,45 +67,61 @@ def _needed(record: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any, longest: int) -> str | None:
+    """Give a text as a field of an event has it: None for what is none, cut where it is too long."""
+    if not isinstance(value, str) or not value:
+        return None
+    return value if len(value) <= longest else value[: longest - 1] + "…"
+
+
 def _actor(identity: Mapping[str, Any]) -> dict[str, Any]:
     kind = identity.get("type")
     if kind == "AWSService" or not identity:
-        service = identity.get("invokedBy") or "aws"
+        service = _text(identity.get("invokedBy"), 256) or "aws"
         return {"type": "service", "id": service, "name": service}
-    issuer = identity.get("sessionContext", {}).get("sessionIssuer", {})
+    issuer = _object(_object(identity.get("sessionContext")).get("sessionIssuer"))
+    named = (_text(identity.get(key), 256) for key in ("arn", "principalId", "accountId"))
     actor = {
-        "type": "user" if kind in _USERS else "service",
-        "id": identity.get("arn") or identity.get("principalId") or identity.get("accountId") or "unknown",
+        "type": "user" if isinstance(kind, str) and kind in _USERS else "service",
+        "id": next(filter(None, named), "unknown"),
     }
-    name = identity.get("userName") or issuer.get("userName")
+    name = _text(identity.get("userName"), 256) or _text(issuer.get("userName"), 256)
     return {**actor, "name": name} if name else actor
 
 
 def _resource_id(record: Mapping[str, Any]) -> str | None:
-    for resource in record.get("resources") or ():
-        if arn := resource.get("ARN"):
-            return str(arn)
-    parameters = record.get("requestParameters") or {}
-    return next((value for key in _NAMING if isinstance(value := parameters.get(key), str) and value), None)
+    resources = record.get("resources")
+    parameters = _object(record.get("requestParameters"))
+    named = [_object(each).get("ARN") for each in resources] if isinstance(resources, list) else []
+    return next((text for value in (*named, *map(parameters.get, _NAMING)) if (text := _text(value, 512))), None)
 
 
 def _context(record: Mapping[str, Any]) -> dict[str, str]:
-    context = {"user_agent": record.get("userAgent"), "request_id": record.get("requestID")}
+    """Take what fits as it is; what does not stays in details."""
+    found = {name: record.get(key) for key, name in _CONTEXT.items()}
+    context = {name: value for name, most in _LONGEST.items() if (value := found[name]) and value == _text(value, most)}
     with suppress(ValueError):
-        context["ip"] = str(ip_address(record.get("sourceIPAddress", "")))
-    return {key: value for key, value in context.items() if value}
+        context["ip"] = str(ip_address(_text(found["ip"], 64) or ""))
+    return context
 
 
-def _outcome(error_code: str | None) -> str:
+def _outcome(error_code: Any) -> str:
     if not error_code:
         return "success"
-    return "denied" if error_code.endswith(_DENIALS) else "failure"
+    return "denied" if str(error_code).endswith(_DENIALS) else "failure"
 
 
-def _snake(name: str) -> str:
+def _snake(name: str, field: str) -> str:
     """`DescribeDBInstances` → `describe_db_instances`."""
     words = re.sub(r"([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3_\2\4", name)
-    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    snake = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    if not snake:
+        raise InvalidEvent(f"{field} {name!r} makes no action.", field=field, fix="Import CloudTrail records.")
+    return snake if snake[0].isalpha() else f"aws_{snake}"
 
 
 def _shallow(value: Any, depth: int) -> Any:
