@@ -8,11 +8,13 @@ import typer
 from audit.changes import Change
 from audit.errors import Conflict
 from audit.instants import format_instant, utc_now
+from audit.query import Query
 from audit.retention import Retention
 from audit.settings import load_settings
 from cli.arguments import an_organization
 from cli.compose import Trail, open_engine
 from cli.output import AsJson, err, out, print_json, table
+from lifecycle.status import DayStatus
 from lifecycle.status import status as look
 from store.connect import SqliteUrl, parse_store_url
 
@@ -98,19 +100,7 @@ def status(as_json: AsJson = False) -> None:
         table(
             f"{place} at {format_instant(found.at)}",
             ["index", "class", "events", "bytes", "age", "due", "state", "policy"],
-            [
-                [
-                    day.name,
-                    day.retention,
-                    f"{day.events:,}",
-                    None if day.bytes is None else f"{day.bytes:,}",
-                    f"{day.age_days} d",
-                    day.due.date() if day.due else "never",
-                    day.says,
-                    day.policy or ("deleted by date" if day.attachment == "no ISM" else day.attachment),
-                ]
-                for day in found.days
-            ],
+            [_row(day) for day in found.days],
         )
         if not found.days:
             err.print("No day is held yet: the first event makes the first.")
@@ -120,6 +110,21 @@ def status(as_json: AsJson = False) -> None:
             err.print(f"drift: {line}", markup=False)
     if found.drift:
         raise typer.Exit(1)
+
+
+def _row(day: DayStatus) -> list[object]:
+    ages = {-1: "today", -2: "tomorrow"}
+    by_date = "none: deleted by date" if day.due is not None else "none: kept for good"
+    return [
+        day.name,
+        day.retention,
+        f"{day.events:,}",
+        None if day.bytes is None else f"{day.bytes:,}",
+        ages.get(day.age_days) or (f"{day.age_days} d" if day.age_days >= 0 else "to come"),
+        day.due.date() if day.due else "never",
+        day.says,
+        day.policy or (by_date if day.attachment == "no ISM" else day.attachment),
+    ]
 
 
 @retention.command("set")
@@ -167,6 +172,4 @@ def list_retentions(as_json: AsJson = False) -> None:
 
 
 def _has_events(trail: Trail, organization: str) -> bool:
-    from audit.query import Query
-
     return bool(trail.store.search(Query(organization_id=organization), limit=1).items)

@@ -24,7 +24,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 
 
 _NUMBERS = frozenset({"events", "bytes", "age", "accepted", "duplicate", "rejected"})
-_WHOLE = frozenset({"time (UTC)", "index", "action", "due", "id"})
+_WHOLE = frozenset({"time (UTC)", "time (UTC), actor", "action, outcome", "index", "action", "due", "id"})
 
 
 def print_json(value: Any) -> None:

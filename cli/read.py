@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import io
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -15,7 +14,7 @@ import typer
 from audit.settings import load_settings
 from cli.arguments import Organization
 from cli.client import Token, Url, get, reader
-from cli.output import AsJson, err, print_json, progress, table, unwritable
+from cli.output import AsJson, err, out, print_json, progress, table, unwritable
 
 Action = Annotated[list[str] | None, typer.Option(help="Only this action; repeat for more (OR).")]
 ResourceType = Annotated[list[str] | None, typer.Option(help="Only this type of resource; repeatable.")]
@@ -28,6 +27,8 @@ Order = Annotated[str, typer.Option(help="desc: newest first; asc: oldest first.
 
 # A spreadsheet takes a cell that begins like this for a formula (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# Columns of a terminal below which six columns side by side have no room.
+_WIDE = 120
 _COLUMNS = (
     "occurred_at", "actor.type", "actor.id", "actor.name", "actor.email", "action", "resource.type", "resource.id",
     "resource.name", "outcome", "context.ip", "context.user_agent", "context.request_id", "source", "details", "id",
@@ -72,7 +73,7 @@ def search(
         for event in events:
             print_json(event)
         return
-    table(None, ["time (UTC)", "actor", "action", "resource", "outcome", "details"], [_row(event) for event in events])
+    _print_table(events)
     err.print("Nothing matches." if not events else f"{len(events)} events{', and there are more' if more else ''}.")
 
 
@@ -146,7 +147,19 @@ async def _pages(
             return
 
 
-def _row(event: dict[str, Any]) -> list[object]:
+def _print_table(events: list[dict[str, Any]]) -> None:
+    """Print a row an event; in a window too narrow for that, two rows of three columns."""
+    rows = [_row(event) for event in events]
+    if out.width >= _WIDE:
+        table(None, ["time (UTC)", "actor", "action", "resource", "outcome", "details"], rows)
+        return
+    halves: list[list[object]] = []
+    for time, actor, action, resource, outcome, details in rows:
+        halves += [[time, action, resource], [_cut(actor, 24), outcome, details]]
+    table(None, ["time (UTC), actor", "action, outcome", "resource, details"], halves)
+
+
+def _row(event: dict[str, Any]) -> list[str]:
     actor, resource = event["actor"], event.get("resource", {})
     who = actor.get("name") or actor.get("email") or actor.get("id") or actor["type"]
     what = " ".join(filter(None, (resource.get("type"), resource.get("name") or resource.get("id"))))
@@ -169,6 +182,10 @@ def in_one_line(details: dict[str, Any] | None, width: int = 60) -> str:
         text = ", ".join(f"{name} {change.get('old')} → {change.get('new')}" for name, change in changes.items())
     else:
         text = json.dumps(details, ensure_ascii=False)
+    return _cut(text, width)
+
+
+def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
@@ -190,12 +207,3 @@ def _cell(event: dict[str, Any], column: str) -> str:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def to_csv(events: list[dict[str, Any]]) -> str:
-    """Write events as CSV text: a header, and a row an event."""
-    target = io.StringIO(newline="")
-    write = _csv_writer(target)
-    for event in events:
-        write(event)
-    return target.getvalue()
