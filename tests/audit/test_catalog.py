@@ -155,7 +155,7 @@ BROKEN = {
     "no resource in the name": ("[actions.a]\ndescription = 'x'", "'a' is no action name"),
     "capitals": ('[actions."a.B"]\ndescription = "x"', "'a.B' is no action name"),
     "a line feed behind the name": ('[actions."a.b\\n"]\ndescription = "x"', "is no action name"),
-    "a name without quotes": ('[actions.a.b]\ndescription = "x"', "a.b"),
+    "a name without quotes": ('[actions.a.b]\ndescription = "x"', "actions.a.description"),
     "a name that is too long": (f'[actions."{"a" * 127}.b"]\ndescription = "x"', "is no action name"),
     "a resource type with a dot": ('[actions."a.b"]\ndescription = "x"\nresource_type = "a.b"', "resource type"),
     "a resource type with a line feed": ('[actions."a.b"]\ndescription = "x"\nresource_type = "a\\n"', "resource type"),
