@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import orjson
 import structlog
@@ -36,8 +37,7 @@ _FRESH_SECONDS = 2.0
 _log = structlog.get_logger("trailkeeper.ingest")
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """One event that is safe."""
 
     id: str
