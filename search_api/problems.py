@@ -122,6 +122,8 @@ def _of_http(status: int) -> Mapping[str, Any]:
     }
     if status == HTTPStatus.NOT_FOUND:
         document |= {"detail": "There is no such path.", "fix": "The API's paths are in /openapi.json."}
+    elif status == HTTPStatus.METHOD_NOT_ALLOWED:
+        document |= {"detail": "This path does not take that method.", "fix": "Use one that the Allow header names."}
     return document
 
 

@@ -16,6 +16,8 @@ from audit.errors import ConfigurationError, DiskFull, StoreUnavailable, Trailke
 APPLICATION_ID = 0x54_4B_50_52  # "TKPR", so that file(1) and we can tell the file is ours
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0
+# I/O errors that mean "no room" rather than a disk that fails: a quota, a file size limit, no room for the WAL's index.
+NO_ROOM = (apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE)
 
 # Every index begins with the day: what is written now touches one small part of each, and what leaves leaves together.
 # Beginning with the organization instead, 500 events of 50 organizations touched some 2,500 pages, and within 100,000 events
@@ -146,7 +148,11 @@ def engine_errors(path: Path) -> Iterator[None]:
                 f"The disk could not sync {path}.",
                 fix="Check the disk, then restart: what was acknowledged before is recovered from the file.",
             ) from error
-        raise _disk_full(path, error) from error
+        if getattr(error, "extendedresult", 0) in NO_ROOM:
+            raise _disk_full(path, error) from error
+        raise StoreUnavailable(
+            f"The disk could not read or write {path} ({error}).", fix="Check the disk; room is not what it lacks."
+        ) from error
     except apsw.BusyError as error:
         raise StoreUnavailable(
             f"{path} was locked by another process for {BUSY_SECONDS:.0f} s.", retry_after=1

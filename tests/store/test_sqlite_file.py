@@ -5,9 +5,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from audit.errors import ConfigurationError
+from audit.errors import ConfigurationError, DiskFull, StoreUnavailable
 from store.sqlite import SqliteStore
-from store.sqlite_file import SCHEMA_VERSION, require_sound_sqlite
+from store.sqlite_file import SCHEMA_VERSION, engine_errors, require_sound_sqlite
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,15 @@ def test_a_path_that_cannot_be_a_store_is_said_so(tmp_path: Path, content: str) 
         SqliteStore(file)
     assert error.value.field == "TRAILKEEPER_STORE_URL"
     assert str(file) in error.value.detail
+
+
+@pytest.mark.parametrize("code", [apsw.SQLITE_FULL, apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE])
+def test_a_disk_without_room_is_a_full_one(code: int) -> None:
+    with pytest.raises(DiskFull, match="Make room"), engine_errors(Path("trail.sqlite")):
+        raise apsw.exception_for(code)
+
+
+@pytest.mark.parametrize("code", [apsw.SQLITE_IOERR_READ, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_FSYNC])
+def test_a_disk_that_fails_is_not_a_full_one(code: int) -> None:
+    with pytest.raises(StoreUnavailable, match="Check the disk"), engine_errors(Path("trail.sqlite")):
+        raise apsw.exception_for(code)
