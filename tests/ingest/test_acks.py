@@ -15,7 +15,7 @@ from audit.errors import StoreUnavailable
 from ingest.spool import Spool
 from store.protocol import Outcome, Written
 from tests.ingest.sending import NDJSON, Way, event, line, spooled, statuses
-from tests.ingest.test_relay import REFUSED, Faulty, until
+from tests.ingest.test_relay import REFUSED, RETRY, Faulty, until
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_a_conflict_that_only_the_store_knows_is_409_and_on_the_trail(way: Way, 
 
 def test_of_an_id_with_two_contents_in_one_request_the_first_is_waited_for(way: Way, store: Faulty) -> None:
     first = event()
-    store.verdicts[first["id"]] = [REFUSED]
+    store.verdicts[first["id"]] = [REFUSED, RETRY, RETRY, RETRY]
 
     answer = way.batch(sent(first), sent({**first, "outcome": "denied"}), ack="indexed")
 
