@@ -45,11 +45,12 @@ class Server:
                 break
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5).close()
-                return
             except urllib.error.HTTPError:
                 return
             except OSError:
                 time.sleep(0.05)
+            else:
+                return
         raise RuntimeError(f"The server did not start:\n{self._log.read_text(errors='replace')[-4000:]}")
 
     def get(self, path: str) -> str:
@@ -105,10 +106,10 @@ def ingest(store_url: str, folder: Path, **settings: str) -> Iterator[Server]:
 
 
 @contextmanager
-def application(name: str) -> Iterator[Server]:
+def application(name: str, *arguments: str) -> Iterator[Server]:
     """Run one of the applications of bench/peers.py under the uvicorn settings of `trailkeeper serve`."""
     port = free_port()
-    with running([sys.executable, "-m", "bench.peers", name, str(port)], port, path="/") as server:
+    with running([sys.executable, "-m", "bench.peers", name, str(port), *arguments], port, path="/") as server:
         yield server
 
 

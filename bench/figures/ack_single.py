@@ -5,6 +5,7 @@ answers the same 202. What it reaches is also the ceiling of the client: the not
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from bench.events import events
@@ -47,8 +48,4 @@ def measure(options: Options) -> list[Result]:
             ours(9400)
             result = interleave(options, "ack_single", ours, peer, unit="requests/s", aim=AIM)
     told = f"{count:,} requests a round; against the no-op the client used {100 * max(busy):.0f} % of a core at most"
-    return [
-        Result(
-            **{**{name: getattr(result, name) for name in result.__dataclass_fields__}, "notes": (told, *result.notes)}
-        )
-    ]
+    return [replace(result, notes=(told, *result.notes))]
