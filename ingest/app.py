@@ -13,7 +13,7 @@ import orjson
 import structlog
 from fastapi import FastAPI
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audit.access import KeyScope, Writer
 from audit.errors import InvalidQuery, MalformedBody, TrailkeeperError, Unauthenticated
@@ -96,7 +96,10 @@ class EventsEndpoint:
 
 def add_routes(app: FastAPI, pipeline: Pipeline, keys: Keys, settings: Settings) -> None:
     """Add ingest's endpoint to an application, and describe it in the application's OpenAPI document."""
-    app.router.routes.append(Route(PATH, EventsEndpoint(pipeline, keys, settings), methods=["POST"]))
+    endpoint = EventsEndpoint(pipeline, keys, settings)
+    # As a route it answers other methods with 405, and is where an application mounted under a path finds it.
+    app.router.routes.append(Route(PATH, endpoint, methods=["POST"]))
+    app.add_middleware(_ShortWay, endpoint=endpoint)
     rest = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -106,6 +109,23 @@ def add_routes(app: FastAPI, pipeline: Pipeline, keys: Keys, settings: Settings)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+
+
+class _ShortWay:
+    """Brings events straight to their endpoint, which answers its own errors: past routing and what else is around it.
+
+    For small requests that is a fifth of the time one takes (`python -m bench ack_single`).
+    """
+
+    def __init__(self, app: ASGIApp, endpoint: EventsEndpoint) -> None:
+        self._app = app
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
+            await self._endpoint(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 async def _read(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
