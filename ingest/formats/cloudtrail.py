@@ -37,8 +37,13 @@ def convert(record: Mapping[str, Any], organization_id: str) -> dict[str, Any]:
     resource_id = _resource_id(record)
     context = _context(record)
     event: dict[str, Any] = {
+        # The organization is in it, because ids are one space: another's import of the same file is no conflict.
         "id": derived_id(
-            to_ms(occurred_at), "cloudtrail", str(record.get("recipientAccountId")), _needed(record, "eventID")
+            to_ms(occurred_at),
+            "cloudtrail",
+            organization_id,
+            str(record.get("recipientAccountId")),
+            _needed(record, "eventID"),
         ),
         "occurred_at": format_instant(occurred_at),
         "organization_id": organization_id,

@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +93,13 @@ class Command:
         finally:
             process.kill()
             process.communicate()
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Run what a condition asks until it is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
 
 
 def start_zygote() -> "subprocess.Popen[str]":

@@ -2,24 +2,24 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from audit.ids import new_id
 from ingest.spool import Spool
-from tests.cli.command import Command
+from tests.cli.command import Command, until
 from tests.ingest.sending import candidate
 from tests.nodes import Node
 
 
 @pytest.fixture
 def opensearch(trailkeeper: Command, opensearch_node: Node) -> Command:
-    trailkeeper.settings["TRAILKEEPER_STORE_URL"] = opensearch_node.url.replace("http", "opensearch", 1)
+    trailkeeper.settings |= opensearch_node.environment()
     return trailkeeper
 
 
 def templates(node: Node) -> dict[str, object]:
-    found: dict[str, object] = httpx.get(f"{node.url}/_index_template", trust_env=False).json()
+    with node.http() as client:
+        found: dict[str, object] = client.get("/_index_template").json()
     return found
 
 
@@ -74,8 +74,9 @@ class TestDeadLetters:
         opensearch("deadletters", "discard", buried, "--yes", "--reason", "a test", code=0)
 
         assert opensearch("deadletters", "list", "--json").json() == []
-        found = opensearch("search", "--organization", letter["organization_id"], "--json", code=0).lines()
-        discard = next(each for each in found if each["action"] == "dead_letter.discard")
+        asked = ("search", "--organization", letter["organization_id"], "--action", "dead_letter.discard", "--json")
+        until(lambda: len(opensearch(*asked, code=0).lines()) > 0)  # OpenSearch finds it a second later
+        (discard,) = opensearch(*asked).lines()
         assert discard["details"]["reason"] == "a test"
 
     def test_without_a_spool_that_is_said(self, trailkeeper: Command) -> None:
