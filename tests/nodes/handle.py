@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 import httpx
 
@@ -82,6 +83,21 @@ class Node(abc.ABC):
         auth = (self.user, self.password or "") if self.user is not None else None
         verify = ssl.create_default_context(cafile=str(self.ca_file)) if self.ca_file else True
         return httpx.Client(base_url=self.url, auth=auth, verify=verify, timeout=timeout, trust_env=False)
+
+    def store_settings(self) -> dict[str, str]:
+        """Give the settings of a store on this node, by name: `store_url` and, as they are needed, user, password and CA."""
+        scheme, _, host = self.url.partition("://")
+        user = f"{quote(self.user, safe='')}@" if self.user is not None else ""
+        settings = {"store_url": f"{'opensearch+https' if scheme == 'https' else 'opensearch'}://{user}{host}"}
+        if self.password is not None:
+            settings["store_password"] = self.password
+        if self.ca_file is not None:
+            settings["store_ca_file"] = str(self.ca_file)
+        return settings
+
+    def environment(self) -> dict[str, str]:
+        """Give the same as environment variables."""
+        return {f"TRAILKEEPER_{name.upper()}": value for name, value in self.store_settings().items()}
 
     def wait_until_ready(self, seconds: float = READY_SECONDS) -> None:
         """Wait until the cluster answers with health yellow or better.

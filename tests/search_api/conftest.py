@@ -17,6 +17,7 @@ from store.sqlite import SqliteStore
 from tests.nodes import Node
 from tests.search_api.provider import Provider, serve
 from tests.search_api.trail import Trail
+from tests.store.trail import forget_records
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def sqlite(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture(scope="session")
 def on_opensearch(opensearch_node: Node) -> Iterator[tuple[OpenSearchStore, str]]:
     """A store on a real node, and a retention class whose day indices nobody else has; they are removed at the end."""
-    client = connect(Settings(store_url=opensearch_node.url.replace("http", "opensearch", 1)))
+    client = connect(Settings.model_validate(opensearch_node.store_settings()))
     opener = DayOpener(client)
     store = OpenSearchStore(client, open_day=opener.open, forget_day=opener.forget)
     store.prepare()
@@ -38,6 +39,7 @@ def on_opensearch(opensearch_node: Node) -> Iterator[tuple[OpenSearchStore, str]
     client.indices.delete(
         index=f"audit-{retention}-*", params={"ignore_unavailable": "true", "expand_wildcards": "all"}
     )
+    forget_records(client)
     store.close()
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import jwt
@@ -23,6 +22,7 @@ from store.keys import Keys
 from store.protocol import Document, Outcome, Store
 from store.retentions import Retentions
 from tests.search_api.in_process import ADDRESS, InProcess
+from tests.store.trail import an_organization
 
 SECRET = "a secret for tests that has more than thirty-two bytes"
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -90,7 +90,7 @@ class Trail:
     store: Store
     runner: asyncio.Runner
     catalog: Catalog = field(default_factory=load_catalog)
-    organization_id: str = field(default_factory=lambda: f"org_{uuid4().hex}")
+    organization_id: str = field(default_factory=an_organization)
     clock: Clock = field(default_factory=Clock)
     recorded: list[Event] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from store.opensearch import OpenSearchStore
 from store.protocol import Store
 from store.sqlite import SqliteStore
 from tests.nodes import Node
-from tests.store.trail import INSTANTS, Sent, an_organization, random_event, sent
+from tests.store.trail import INSTANTS, Sent, an_organization, forget_records, random_event, sent
 
 
 class DayIndices:
@@ -71,13 +71,13 @@ def opensearch_store(settings: Settings, classes: RetentionClasses) -> Iterator[
         client.indices.delete(
             index=f"audit-{retention}-*", params={"ignore_unavailable": "true", "expand_wildcards": "all"}
         )
+    forget_records(client)
     store.close()
 
 
 @pytest.fixture(scope="session")
 def on_opensearch(opensearch_node: Node, classes: RetentionClasses) -> Iterator[OpenSearchStore]:
-    settings = Settings(store_url=opensearch_node.url.replace("http://", "opensearch://"))
-    yield from opensearch_store(settings, classes)
+    yield from opensearch_store(Settings.model_validate(opensearch_node.store_settings()), classes)
 
 
 @pytest.fixture(scope="session")

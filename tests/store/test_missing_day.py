@@ -8,18 +8,21 @@ import pytest
 from opensearchpy import OpenSearch
 
 from audit.ids import new_id
+from audit.settings import Settings
 from index_templates.loader import prepare
+from store.connect import connect
 from store.names import day_index
 from store.opensearch import OpenSearchStore
 from store.protocol import Document, Outcome
+from tests.nodes import Node
 
 DAY = date(2031, 5, 17)
 RETENTION = "91d"  # a class of this test's own
 
 
 @pytest.fixture
-def client(opensearch_url: str) -> Iterator[OpenSearch]:
-    client = OpenSearch(opensearch_url)
+def client(opensearch_node: Node) -> Iterator[OpenSearch]:
+    client = connect(Settings.model_validate(opensearch_node.store_settings()))
     prepare(client)
     client.indices.delete(index=f"audit-{RETENTION}-*", ignore_unavailable=True)
     yield client

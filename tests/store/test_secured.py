@@ -18,13 +18,7 @@ from tests.store.trail import DAY, NOON, Sent, an_event, an_organization, bodies
 
 
 def settings_of(node: Node, **changes: object) -> Settings:
-    host = node.url.removeprefix("https://")
-    fields = {
-        "store_url": f"opensearch+https://{node.user}@{host}",
-        "store_password": node.password,
-        "store_ca_file": node.ca_file,
-    }
-    return Settings.model_validate(fields | changes)
+    return Settings.model_validate(node.store_settings() | changes)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
+from opensearchpy import OpenSearch
 
 from audit.ids import derived_id
 from audit.instants import format_instant, from_ms, to_ms
@@ -58,9 +59,22 @@ class Sent:
         return (self.document.occurred_at, self.document.id)
 
 
+_organizations: list[str] = []
+
+
 def an_organization() -> str:
     """Tests share a store; each has an organization of its own."""
-    return f"org_{uuid4().hex}"
+    _organizations.append(f"org_{uuid4().hex}")
+    return _organizations[-1]
+
+
+def forget_records(client: OpenSearch) -> None:
+    """Take this run's records off a node that others may use too: those of a kind, or an id, of its organizations."""
+    ours = {"bool": {"should": [{"terms": {"kind": _organizations}}, {"terms": {"id": _organizations}}]}}
+    client.indices.refresh(index="trailkeeper-records")
+    found = client.search(index="trailkeeper-records", body={"query": ours, "size": 10_000, "_source": False})
+    for hit in found["hits"]["hits"]:
+        client.delete(index="trailkeeper-records", id=hit["_id"], ignore=404)
 
 
 def an_event(organization_id: str, occurred_at: int = NOON, **fields: Any) -> dict[str, Any]:
