@@ -35,6 +35,7 @@ class _Entry(BaseModel):
     description: str
     resource_type: str | None = None
     details_schema: dict[str, Any] | None = None
+    senders: bool = False
 
 
 class _File(BaseModel):
@@ -55,6 +56,8 @@ class CatalogAction:
     resource_type: str
     details_schema: Mapping[str, Any] | None = None
     of_the_trail: bool = False
+    reserved: bool = False
+    """Whether only Trailkeeper itself may record it: nobody else's word that somebody read the trail is worth anything."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,10 @@ class Catalog:
 
     def __contains__(self, name: object) -> bool:
         return name in self.actions
+
+    def reserved(self) -> frozenset[str]:
+        """Name the actions that no sender may put on the trail."""
+        return frozenset(action.name for action in self if action.reserved)
 
     def resource_type(self, action: str) -> str:
         """Give the resource type that events of this action default to."""
@@ -144,7 +151,14 @@ def load_catalog(path: Path | None = None, mode: Mode = "open") -> Catalog:
                 field="TRAILKEEPER_CATALOG_FILE",
                 fix="Name a TOML file of the form of audit/catalog.toml.",
             ) from None
-        actions |= _read(text, str(path))
+        for name, action in _read(text, str(path)):
+            if action.of_the_trail or (name in actions and actions[name].of_the_trail):
+                raise ConfigurationError(
+                    f"The catalog in {path} can't be used: {name} would be what Trailkeeper itself records.",
+                    field="TRAILKEEPER_CATALOG_FILE",
+                    fix="Put your actions under [actions], with names of their own.",
+                )
+            actions[name] = action
     return Catalog(actions, mode)
 
 
@@ -180,5 +194,12 @@ def _read(text: str, where: str) -> Iterator[tuple[str, CatalogAction]]:
                     raise wrong(f"the details schema of {name} is no JSON Schema ({said})") from None
             yield (
                 name,
-                CatalogAction(name, entry.description, resource_type, entry.details_schema, of_the_trail),
+                CatalogAction(
+                    name,
+                    entry.description,
+                    resource_type,
+                    entry.details_schema,
+                    of_the_trail,
+                    reserved=of_the_trail and not entry.senders,
+                ),
             )

@@ -35,6 +35,7 @@ class Validator:
         clock: Callable[[], datetime],
     ) -> None:
         self.catalog = catalog
+        self.reserved = catalog.reserved()
         self.retentions = retentions
         self.limits = limits
         self.skew = skew
@@ -52,14 +53,23 @@ class Validator:
         """Make a candidate of an event that Trailkeeper itself records; the same rules hold for it."""
         line = event.model_dump_json(exclude_none=True).encode()
         # What senders are limited to must not keep Trailkeeper from recording: only the largest limits there can be hold.
-        return Reception(self, Writer(event.source or "", None), self.now(), _WIDEST).check(line)
+        return Reception(self, Writer(event.source or "", None), self.now(), _WIDEST, own=True).check(line)
 
 
 class Reception:
     """One request's events, held against one instant: what is the same for all of them is worked out once."""
 
-    def __init__(self, validator: Validator, writer: Writer, now: datetime, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        validator: Validator,
+        writer: Writer,
+        now: datetime,
+        limits: Limits | None = None,
+        *,
+        own: bool = False,
+    ) -> None:
         self._catalog = validator.catalog
+        self._reserved: frozenset[str] = frozenset() if own else validator.reserved
         self._retentions = validator.retentions
         self._limits = limits or validator.limits
         self._writer = writer
@@ -77,6 +87,8 @@ class Reception:
         )
         known = self._organizations.get(organization_id)
         retention, earliest = known if known is not None else self._admit(organization_id)
+        if action in self._reserved:
+            raise _reserved(action)
         in_catalog = self._catalog.check(action, details)
         if resource_type is None:
             normal = with_resource_type(normal, self._catalog.resource_type(action), resource_at)
@@ -114,3 +126,11 @@ class Reception:
             limit=retention,
             fix="Give the organization a longer retention first: `trailkeeper retention set ORGANIZATION 3650d`.",
         )
+
+
+def _reserved(action: str) -> Forbidden:
+    return Forbidden(
+        f"Only Trailkeeper itself may put {action} on the trail.",
+        field="action",
+        fix="Name the action after your own resource, like document.view.",
+    )

@@ -194,3 +194,20 @@ def test_a_file_that_can_not_be_read_is_named(tmp_path: Path, kind: str) -> None
     with pytest.raises(ConfigurationError, match="can't be read") as refusal:
         load_catalog(path)
     assert refusal.value.field == "TRAILKEEPER_CATALOG_FILE"
+
+
+class TestWhatTrailkeeperItselfRecords:
+    def test_no_sender_may_put_on_the_trail_but_the_sdks_report_of_losses(self):
+        catalog = load_catalog()
+
+        own = {action.name for action in catalog if action.of_the_trail}
+
+        assert own - catalog.reserved() == {"audit_trail.events_dropped"}
+
+    @pytest.mark.parametrize("section", ["actions", "trail"])
+    def test_a_deployments_file_may_not_redefine(self, tmp_path: Path, section: str):
+        file = tmp_path / "catalog.toml"
+        file.write_text(f'[{section}."audit_log.view"]\ndescription = "x"\n')
+
+        with pytest.raises(ConfigurationError, match=r"audit_log\.view"):
+            load_catalog(file)

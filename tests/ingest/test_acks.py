@@ -149,14 +149,6 @@ def test_what_the_store_refuses_is_on_the_trail(way: Way, store: Faulty) -> None
     assert way.reported()[0]["details"] == {"event_id": bad["id"], "error": "mapper_parsing_exception"}
 
 
-def test_a_refused_report_about_a_dead_letter_makes_no_further_report(way: Way, store: Faulty) -> None:
-    bad = event(action="dead_letter.create")
-    store.verdicts[bad["id"]] = [REFUSED]
-
-    assert statuses(way.batch(sent(bad), line(), ack="indexed")) == ["rejected", "accepted"]
-    assert way.reported() == []
-
-
 def test_a_conflict_that_only_the_store_knows_is_409_and_on_the_trail(way: Way, store: Faulty) -> None:
     bad = event()
     store.verdicts[bad["id"]] = [Written(Outcome.CONFLICT)]

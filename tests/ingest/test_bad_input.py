@@ -56,6 +56,7 @@ BAD = [
     Bad("an action with capitals", line(action="API_KEY.create"), "action", "pattern"),
     Bad("an action with spaces", line(action="api key.create"), "action", "pattern"),
     Bad("an action with a line feed", line(action="api_key.create\n"), "action", "pattern"),
+    Bad("what only Trailkeeper records", line(action="audit_log.view"), "action", "Only Trailkeeper", 403),
     Bad("a date without offset", line(occurred_at="2026-11-23T10:00:00"), "occurred_at", "offset"),
     Bad("a date that does not exist", line(occurred_at="2026-02-30T10:00:00Z"), "occurred_at", "exists"),
     Bad("70 KiB", with_details(json.dumps({f"k{n}": "x" * 7000 for n in range(10)}).encode()), None, "bytes"),
