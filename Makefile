@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench lock clean
+.PHONY: help install demo test check format bench soak lock clean
 
 help: ## List what there is
 	@grep -hE '^[a-z]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ format: $(VENV)/.test ## Put the code in its form
 
 bench: $(VENV)/.test ## Measure, side by side in one run, and print the table
 	@$(BIN)/python -m bench
+
+soak: $(VENV)/.test ## Mix all faults at random and count (MINUTES=10 SEED=1 SOAK_ARGS=--json)
+	@$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) $(SOAK_ARGS)
 
 lock: $(VENV)/.test ## Renew constraints.txt from what is installed
 	@$(PIP) freeze --exclude-editable | grep -v ' @ ' > constraints.txt

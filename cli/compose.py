@@ -8,6 +8,7 @@ first; a command that only passes by (an import, a search) gets a spool of its o
 """
 
 import getpass
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,7 @@ from fastapi import FastAPI
 import ingest.app
 import search_api.app
 from audit.catalog import Catalog, load_catalog
-from audit.errors import StoreUnavailable
+from audit.errors import Conflict, StoreUnavailable, TrailkeeperError
 from audit.event import Actor, ActorType, Event, Resource
 from audit.ids import new_id
 from audit.instants import utc_now
@@ -31,6 +32,7 @@ from audit.settings import Settings
 from cli import health
 from ingest.pipeline import SOURCE, Pipeline
 from ingest.spool import Spool
+from ingest.spool_file import damaged_files
 from lifecycle.worker import LifecycleWorker
 from search_api.service import SearchApi
 from store.connect import SqliteUrl, connect, parse_store_url
@@ -105,7 +107,9 @@ class Trail:
                 engine.store, retentions, engine.opener, interval=settings.lifecycle_interval_seconds
             )
             stack.callback(lifecycle.stop)
-            yield cls(settings, engine, catalog, Keys(records), retentions, lifecycle, pipeline)
+            trail = cls(settings, engine, catalog, Keys(records), retentions, lifecycle, pipeline)
+            trail._report_salvage()
+            yield trail
 
     @property
     def store(self) -> Store:
@@ -132,6 +136,8 @@ class Trail:
             _ingest_routes(app, self)
             health.add_metrics(app, self.ingest.metrics.registry)
             checks["relay"] = self._relay_problem
+            if self.ingest.spool is not None:
+                checks["spool"] = self._spool_problem
         if lifecycle:
             checks["lifecycle"] = self._lifecycle_problem
         # Ingest goes on without the store, which is what the spool is for; reading can't.
@@ -178,6 +184,37 @@ class Trail:
             return None
         assert self.ingest.spool is not None
         return f"{self.ingest.spool.depth:,} events wait for the store; none is lost."
+
+    def _spool_problem(self) -> str | None:
+        spool = self.ingest.spool
+        if spool is None or not (kept := damaged_files(spool.path)):
+            return None
+        return f"The spool was damaged and salvaged; remove {kept[0].name} when it has been looked at."
+
+    def _report_salvage(self) -> None:
+        """Put on the operators' trail what was rescued from a damaged spool, and which numbers nothing was found of."""
+        spool = self.pipeline.spool if self.pipeline else None
+        for id, text in spool.unreported() if spool else ():
+            details = json.loads(text)
+            event = Event(
+                id=id,
+                occurred_at=utc_now(),
+                organization_id=OPERATORS,
+                actor=Actor(type=ActorType.SYSTEM, name="Trailkeeper"),
+                action="audit_trail.salvage",
+                resource=Resource(type="audit_trail", id=details["log"]),
+                details=details,
+                source=SOURCE,
+            )
+            try:
+                self.ingest.record(event)
+            except Conflict:
+                pass  # it is there, from a start that ended right behind it
+            except TrailkeeperError as error:
+                _log.error("salvage_not_reported", error=str(error))  # the next start tries again
+                continue
+            assert spool is not None
+            spool.reported(id)
 
     def _lifecycle_problem(self) -> str | None:
         report = self.lifecycle.last

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import apsw
 
 from audit.errors import ConfigurationError, NotFound
-from ingest.spool import open_file
+from ingest.spool_file import open_file
 from store.protocol import Document, Outcome, Store, Written
 
 _COLUMNS = "id, organization_id, occurred_at, retention, body, error, buried_at"

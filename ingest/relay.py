@@ -18,7 +18,7 @@ import structlog
 from audit.errors import StoreUnavailable, TrailkeeperError
 from ingest.acks import Acks
 from ingest.metrics import Metrics
-from ingest.spool import Batch, Spool
+from ingest.spool import Batch, Damaged, Spool
 from store.protocol import Document, Outcome, Store, Written
 
 _log = structlog.get_logger("trailkeeper.relay")
@@ -60,7 +60,7 @@ class Relay:
         self._on_buried = on_buried
         self._on_fatal = on_fatal
         self._read = threading.Lock()
-        self._taken = -1
+        self._taken = spool.first - 1
         self._stopping = threading.Event()
         self._draining = threading.Event()
         self.problem: str | None = None
@@ -95,6 +95,10 @@ class Relay:
         while not self._stopping.is_set():
             try:
                 batches = self._take()
+            except Damaged as error:
+                _log.critical("spool_damaged", error=str(error))
+                self._on_fatal(error)
+                return
             except Exception as error:  # the spool can't be read: said at /readyz, and tried again
                 _log.exception("spool_unreadable")
                 self.problem = f"The spool can't be read: {error}"

@@ -6,15 +6,13 @@ them. The ids of the last `dedupe_window` events stay, so that most duplicates a
 the engine recognises.
 """
 
-import fcntl
-import hashlib
 import os
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 import orjson
@@ -22,92 +20,13 @@ import orjson
 from audit.errors import ConfigurationError, DiskFull, SpoolFull, TrailkeeperError, Unavailable
 from audit.instants import format_instant, to_ms, utc_now
 from audit.wire import stamp
+from ingest.salvage import checksum
+from ingest.spool_file import digest_of, insert_batch, lock, make_schema, open_file, salvage
 from store.protocol import Appended, Candidate, Document, Outcome
 from store.sqlite_file import require_sound_sqlite
 
-APPLICATION_ID = 0x544B5350  # "TKSP": so that `file` and a wrong path can tell what this is
-VERSION = 1
-_SCHEMA = """
-CREATE TABLE log (id TEXT NOT NULL, next INTEGER NOT NULL);
--- One row a commit. heads: [[id, organization_id, occurred_at, retention], …]; bodies: stored events, one a line.
-CREATE TABLE batch (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL,
-                    committed_at INTEGER NOT NULL, heads BLOB NOT NULL, bodies BLOB NOT NULL);
-CREATE TABLE seen (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, digest BLOB NOT NULL);
-CREATE TABLE dead (id TEXT PRIMARY KEY, organization_id TEXT NOT NULL, occurred_at INTEGER NOT NULL,
-                   retention TEXT NOT NULL, body BLOB NOT NULL, error TEXT NOT NULL, buried_at TEXT NOT NULL);
-"""
-
-
-def open_file(path: Path, *, make: bool = False) -> apsw.Connection:
-    """Open a spool's file as every user of it does: commits are synced, and a busy moment of another is waited out.
-
-    Raises ConfigurationError for a path that can't be used and a file that is no spool; nothing is written to such a one.
-    """
-    db = None
-    try:
-        db = apsw.Connection(str(path))
-        db.set_busy_timeout(10_000)
-        _require_spool(db, path, make)
-        # A transaction that reads first and then finds that another process wrote could not go on.
-        db.transaction_mode = "IMMEDIATE"
-        db.pragma("journal_mode", "wal")
-        db.pragma("synchronous", "full")
-        db.pragma("fullfsync", True)
-        # Checkpoints are run here, after a commit: SQLite's own would keep a failed fsync to itself.
-        db.pragma("wal_autocheckpoint", 0)
-    except apsw.Error as error:
-        if db is not None:
-            db.close()
-        raise ConfigurationError(
-            f"The spool {path} can't be opened: {error}.",
-            field="TRAILKEEPER_SPOOL_PATH",
-            fix="Name a spool, or a new file in a folder that this user may write.",
-        ) from None
-    except ConfigurationError:
-        if db is not None:
-            db.close()
-        raise
-    return db
-
-
-def _require_spool(db: apsw.Connection, path: Path, make: bool) -> None:
-    version = db.pragma("user_version")
-    if make and version == 0 and not db.execute("SELECT 1 FROM sqlite_schema").fetchall():
-        return
-    if db.pragma("application_id") != APPLICATION_ID:
-        raise ConfigurationError(
-            f"{path} is no spool of Trailkeeper's.",
-            field="TRAILKEEPER_SPOOL_PATH",
-            fix="Name a spool, or a new file.",
-        )
-    if version > VERSION:
-        raise ConfigurationError(
-            f"The spool {path} was written by a newer Trailkeeper (version {version}; this one knows {VERSION}).",
-            field="TRAILKEEPER_SPOOL_PATH",
-            fix="Run the newer version until the spool is empty.",
-        )
-
-
-def _lock(path: Path) -> int:
-    """Take the spool for this process, until it ends however it ends: two logs must not have one name."""
-    try:
-        handle = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The spool {path} can't be opened: {error.strerror}.",
-            field="TRAILKEEPER_SPOOL_PATH",
-            fix="Name a file in a folder that exists and that this user may write.",
-        ) from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise ConfigurationError(
-            f"The spool {path} is in use by another process.",
-            field="TRAILKEEPER_SPOOL_PATH",
-            fix="Give each ingest instance a spool of its own, or go through the running one with --url.",
-        ) from None
-    return handle
+# What a NamedTuple's own constructor does behind a call into Python, in half the time.
+_new: Any = tuple.__new__
 
 
 class Batch(NamedTuple):
@@ -116,6 +35,10 @@ class Batch(NamedTuple):
     first: int
     documents: Sequence[Document]
     bytes: int
+
+
+class Damaged(Exception):
+    """The spool's file is not what was written; the next start salvages it."""
 
 
 class Spool:
@@ -135,8 +58,9 @@ class Spool:
         self.arrived = threading.Condition()
         """Notified when there is more for the relay."""
         self._wal_pages = 0
-        self._lock_file = _lock(path)
+        self._lock_file = lock(path)
         try:
+            salvage(path, log_id)
             self._db = open_file(path, make=True)
             try:
                 self._open_schema(log_id)
@@ -166,8 +90,17 @@ class Spool:
                     fix="Send it again later; the operator finds the reason at /readyz.",
                     retry_after=5,
                 )
-            with self._transaction():
-                appended, size = self._append(candidates)
+            keys = [bytes.fromhex(candidate.id.replace("-", "")) for candidate in candidates]
+            digests = [digest_of(candidate.normal) for candidate in candidates]
+            try:
+                with self._transaction():
+                    size = self._insert(candidates, keys, digests)
+                numbers = range(self._next, self._next + len(candidates))
+                appended: Sequence[Appended] = [_new(Appended, (Outcome.CREATED, number)) for number in numbers]
+            except apsw.ConstraintError:
+                # Some id is not new. Only now is each looked up: it is rare, and a lookup costs as much as an insert.
+                with self._transaction():
+                    appended, size = self._insert_new(candidates, keys, digests)
             created = sum(result.outcome is Outcome.CREATED for result in appended)
             self._next += created
             self.depth += created
@@ -179,26 +112,52 @@ class Spool:
         return appended
 
     @property
+    def first(self) -> int:
+        """The number of the oldest event that waits; that of the next event where none does."""
+        with self._lock:
+            number = self._db.execute("SELECT min(first) FROM batch").get
+        return self._next if number is None else int(number)
+
+    def unreported(self) -> Sequence[tuple[str, str]]:
+        """What was rescued and isn't on the trail yet: the id of the event that says so, and its details as JSON."""
+        with self._lock:
+            return [(id, details) for id, details in self._db.execute("SELECT id, details FROM salvage")]
+
+    def reported(self, id: str) -> None:
+        """It is on the trail now."""
+        with self._lock, self._transaction():
+            self._db.execute("DELETE FROM salvage WHERE id = ?", (id,))
+
+    @property
     def last(self) -> int:
         """The number of the newest event; -1 where there never was one."""
         return self._next - 1
 
     def read(self, after: int, max_bytes: int) -> Sequence[Batch]:
-        """Return the next batches numbered above `after`, up to about `max_bytes`; at least one where there is any."""
+        """Return the next batches numbered above `after`, up to about `max_bytes`; at least one where there is any.
+
+        Raises Damaged where they are not what was written.
+        """
+        try:
+            return self._read_batches(after, max_bytes)
+        except apsw.CorruptError as error:
+            raise Damaged(f"SQLite can't read it: {error}") from error
+
+    def _read_batches(self, after: int, max_bytes: int) -> Sequence[Batch]:
         batches: list[Batch] = []
         size = 0
         with self._lock:
-            for first, count, length, heads, bodies in self._db.execute(
-                "SELECT first, count, bytes, heads, bodies FROM batch WHERE first > ? ORDER BY first", (after,)
+            for first, count, length, heads, bodies, crc in self._db.execute(
+                "SELECT first, count, bytes, heads, bodies, crc FROM batch WHERE first > ? ORDER BY first", (after,)
             ):
                 if batches and size + length > max_bytes:
                     break
+                if checksum(heads, bodies) != crc:
+                    raise Damaged(f"the batch from number {first} on is not what was written")
                 size += length
                 documents = [
-                    Document(id, organization_id, occurred_at, retention, body)
-                    for (id, organization_id, occurred_at, retention), body in zip(
-                        orjson.loads(heads), bodies.split(b"\n"), strict=True
-                    )
+                    _new(Document, (*head, body))
+                    for head, body in zip(orjson.loads(heads), bodies.split(b"\n"), strict=True)
                 ]
                 assert len(documents) == count
                 batches.append(Batch(first, documents, length))
@@ -245,40 +204,47 @@ class Spool:
             self._db.close()
             os.close(self._lock_file)
 
-    def _append(self, candidates: Sequence[Candidate]) -> tuple[Sequence[Appended], int]:
-        keys = [uuid.UUID(candidate.id).bytes for candidate in candidates]
+    def _insert_new(
+        self, candidates: Sequence[Candidate], keys: Sequence[bytes], digests: Sequence[bytes]
+    ) -> tuple[Sequence[Appended], int]:
+        """Write those whose ids are new, among themselves too; the first of an id stands."""
         seen: dict[bytes, tuple[int, bytes]] = {
             row[0]: (row[1], row[2])
             for row in self._db.executemany("SELECT id, number, digest FROM seen WHERE id = ?", [(k,) for k in keys])
         }
         appended: list[Appended] = []
-        fresh: list[tuple[int, bytes, bytes]] = []
-        heads: list[tuple[str, str, int, str]] = []
-        bodies: list[bytes] = []
-        number = self._next
-        for key, candidate in zip(keys, candidates, strict=True):
-            digest = hashlib.blake2b(candidate.normal, digest_size=16).digest()
+        fresh: list[int] = []
+        for place, (key, digest) in enumerate(zip(keys, digests, strict=True)):
             if (before := seen.get(key)) is not None:
                 outcome = Outcome.DUPLICATE if before[1] == digest else Outcome.CONFLICT
                 appended.append(Appended(outcome, before[0]))
-                continue
-            seen[key] = (number, digest)
-            fresh.append((number, key, digest))
-            heads.append((candidate.id, candidate.organization_id, candidate.occurred_at, candidate.retention))
-            bodies.append(stamp(candidate.normal, candidate.received_at, self.log_id, number, candidate.known))
-            appended.append(Appended(Outcome.CREATED, number))
-            number += 1
-        size = 0
-        if fresh:
-            text = b"\n".join(bodies)
-            size = len(text)
-            self._db.executemany("INSERT INTO seen VALUES (?, ?, ?)", fresh)
-            self._db.execute(
-                "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)",
-                (self._next, len(fresh), size, to_ms(utc_now()), orjson.dumps(heads), text),
-            )
-            self._db.execute("UPDATE log SET next = ?", (number,))
+            else:
+                seen[key] = (self._next + len(fresh), digest)
+                appended.append(Appended(Outcome.CREATED, self._next + len(fresh)))
+                fresh.append(place)
+        if not fresh:
+            return appended, 0
+        size = self._insert(
+            [candidates[place] for place in fresh],
+            [keys[place] for place in fresh],
+            [digests[place] for place in fresh],
+        )
         return appended, size
+
+    def _insert(self, candidates: Sequence[Candidate], keys: Sequence[bytes], digests: Sequence[bytes]) -> int:
+        """Write one batch; return its size. Raises ConstraintError where an id is known."""
+        first = self._next
+        following = first + len(candidates)
+        self._db.executemany(
+            "INSERT INTO seen VALUES (?, ?, ?)", zip(range(first, following), keys, digests, strict=True)
+        )
+        bodies = [
+            stamp(candidate.normal, candidate.received_at, self.log_id, number, candidate.known)
+            for number, candidate in enumerate(candidates, first)
+        ]
+        size = insert_batch(self._db, first, [candidate[:4] for candidate in candidates], bodies)
+        self._db.execute("UPDATE log SET next = ?", (following,))
+        return size
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -309,15 +275,12 @@ class Spool:
 
     def _open_schema(self, log_id: str | None) -> None:
         with self._db:
-            version = self._db.pragma("user_version")
-            if version == 0:
-                self._db.execute(_SCHEMA)
-                self._db.execute("INSERT INTO log VALUES (?, 0)", (log_id or f"log-{uuid.uuid4().hex[:12]}",))
-                self._db.pragma("application_id", APPLICATION_ID)
-                self._db.pragma("user_version", VERSION)
+            if self._db.pragma("user_version") == 0:
+                make_schema(self._db, log_id or f"log-{uuid.uuid4().hex[:12]}")
                 return
         standing = self._db.execute("SELECT id FROM log").get
-        if log_id is not None and log_id != standing:
+        # A salvage begins a new log: `name.r1` after `name`.
+        if log_id is not None and log_id != standing and not standing.startswith(f"{log_id}.r"):
             raise ConfigurationError(
                 f"{self.path} is the spool of the log {standing!r}, not of {log_id!r}.",
                 field="TRAILKEEPER_LOG_ID",

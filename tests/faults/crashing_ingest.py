@@ -32,6 +32,8 @@ from ingest.spool import Spool
 from store.opensearch import OpenSearchStore
 from store.protocol import Document, Written
 
+POINTS = ("before-commit", "after-commit", "mid-bulk", "half-bulk", "before-prune", "in-prune")
+
 
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
@@ -145,7 +147,7 @@ def _install(fault: str) -> list[object]:
     name, _, value = fault.partition(":")
     match name:
         case "before-commit":
-            _wrap(Spool, "_append", after=_Nth(int(value)))
+            _wrap(Spool, "_insert", after=_Nth(int(value)))
         case "after-commit":
             _wrap(Spool, "append", after=_Nth(int(value)))
         case "mid-bulk":

@@ -60,6 +60,17 @@ class Book:
         self.statuses: Counter[int] = Counter()
         """Answers by status; 0 stands for no whole answer."""
 
+    @classmethod
+    def together(cls, books: Sequence["Book"]) -> "Book":
+        """One book of several senders'."""
+        all_of_them = cls()
+        for book in books:
+            all_of_them.sent |= book.sent
+            all_of_them.acknowledged |= book.acknowledged
+            all_of_them.rejected |= book.rejected
+            all_of_them.statuses += book.statuses
+        return all_of_them
+
     @property
     def failures(self) -> int:
         """How many requests were not acknowledged."""
