@@ -4,9 +4,10 @@ import argparse
 import inspect
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -59,9 +60,10 @@ def main() -> int:
                     cluster = stack.enter_context(started())
                 except NodeUnavailable as reason:
                     cluster = str(reason)
-            results += _measured(name, options, cluster)
+            measured = _measured(name, options, cluster)
+            results += measured
             if arguments.json:
-                for result in results[-1:] if len(results) == 1 else [r for r in results if r.figure.startswith(name)]:
+                for result in measured:
                     print(json.dumps(result.as_dict(), ensure_ascii=False), flush=True)
     if not arguments.json:
         _print(results)
@@ -72,16 +74,13 @@ def _module(name: str) -> Any:
     return import_module(f"bench.figures.{name}")
 
 
-def _measured(name: str, options: Options, cluster: Any) -> list[Result]:
+def _measured(name: str, options: Options, cluster: Any) -> Sequence[Result]:
     module = _module(name)
     if name not in NEED_A_CLUSTER:
-        measured: list[Result] = module.measure(options)
-        return measured
+        return cast("Sequence[Result]", module.measure(options))
     if isinstance(cluster, str):
-        aim = getattr(module, "AIM", None) or next(iter(module.AIMS.values()))
-        return [Result(name, "", aim, skipped=cluster)]
-    measured = module.measure(options, cluster)
-    return measured
+        return [Result(name, "", module.AIM, skipped=cluster)]
+    return cast("Sequence[Result]", module.measure(options, cluster))
 
 
 def _print(results: list[Result]) -> None:

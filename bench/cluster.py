@@ -1,7 +1,7 @@
 """The OpenSearch node of a run: its day indices, raw `_bulk`, and when it has indexed what it was sent.
 
-One node for all figures of a run (tests/nodes finds or starts it). Every round writes to indices of its own, made beforehand
-by the same code and from the same template on both sides, and deleted afterwards.
+One node for all figures of a run (tests/nodes finds or starts it). Every round writes to indices of its own, made
+beforehand by the same code and from the same template on both sides, and deleted afterwards.
 """
 
 import time
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from audit.access import KeyScope
-from audit.settings import Settings
+from audit.settings import load_settings
 from audit.wire import stamp, with_resource_type
 from bench.events import events
 from bench.load import requests
@@ -97,7 +97,7 @@ def store_url(node: Node) -> str:
 def started(*, own: bool = False) -> Iterator[Cluster]:
     """Start a node, or reach the one that OPENSEARCH_URL names."""
     with start_node(own=own) as node:
-        engine = open_engine(Settings(store_url=store_url(node), index_replicas="0"))
+        engine = open_engine(load_settings(store_url=store_url(node), index_replicas="0"))
         cluster = Cluster(node, engine)
         try:
             yield cluster

@@ -1,6 +1,7 @@
 """Events as an LLM gateway emits them through the SDK: 600 to 700 bytes, unique ids, no type on the resource.
 
-Made from a seed, so that both sides of a figure get the same bytes, and fast, so that making them is never what is measured.
+Made from a seed, so that both sides of a figure get the same bytes, and fast, so that making them is never what is
+measured.
 """
 
 import random
@@ -115,13 +116,14 @@ def events(seed: int, count: int, day: date | None = None) -> list[bytes]:
         name, person = people[noise % 400]
         action, prefix, details = templates[noise % len(templates)]
         hexadecimal = f"{moment:012x}7{noise >> 116:03x}{8 + (noise >> 114 & 3):x}{noise >> 54 & (1 << 60) - 1:015x}"
+        id = f"{hexadecimal[:8]}-{hexadecimal[8:12]}-{hexadecimal[12:16]}-{hexadecimal[16:20]}-{hexadecimal[20:]}"
+        time = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{milliseconds:03}"
+        email = f"{name.lower().replace(' ', '.')}@example.com"
         made.append(
             (
-                f'{{"id":"{hexadecimal[:8]}-{hexadecimal[8:12]}-{hexadecimal[12:16]}-{hexadecimal[16:20]}-{hexadecimal[20:]}",'
-                f'"occurred_at":"{start:%Y-%m-%d}T{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{milliseconds:03}Z",'
-                f'"organization_id":"{organizations[noise % 20]}",'
-                f'"actor":{{"type":"user","id":"{person}","name":"{name}","email":"{name.lower().replace(" ", ".")}@example.com"}},'
-                f'"action":"{action}","resource":{{"id":"{prefix}_{noise & 0xFFFFFF:06x}","name":"Resource {noise & 0xFFF}"}},'
+                f'{{"id":"{id}","occurred_at":"{start:%Y-%m-%d}T{time}Z","organization_id":"{organizations[noise % 20]}",'
+                f'"actor":{{"type":"user","id":"{person}","name":"{name}","email":"{email}"}},"action":"{action}",'
+                f'"resource":{{"id":"{prefix}_{noise & 0xFFFFFF:06x}","name":"Resource {noise & 0xFFF}"}},'
                 f'"outcome":"{outcomes[noise % 20]}","details":{details},'
                 f'"context":{{"ip":"{addresses[noise % 1000]}","user_agent":"{AGENTS[noise & 3]}",'
                 f'"request_id":"req_{noise >> 80:012x}","trace_id":"{noise:032x}"}},"source":"gateway"}}'

@@ -1,4 +1,4 @@
-"""Servers to compare with, under the very uvicorn settings of `trailkeeper serve`: `python -m bench.peers NAME PORT [KEY]`."""
+"""Servers to compare with, under the uvicorn settings of `trailkeeper serve`: `python -m bench.peers NAME PORT`."""
 
 import socket
 import sys
@@ -14,7 +14,8 @@ from fastapi import FastAPI
 import ingest.app
 from audit.access import KeyScope
 from audit.catalog import load_catalog
-from audit.settings import Settings
+from audit.settings import load_settings
+from cli.slow_clients import protocol_with_patience
 from ingest.pipeline import Accepted, Pipeline, Taken
 from store.keys import Keys
 from store.protocol import Candidate
@@ -66,7 +67,7 @@ def throw_away(folder: Path) -> FastAPI:
     store = SqliteStore(folder / "store.sqlite")
     records = RememberedRecords(store.records)
     keys, retentions = Keys(records), Retentions(records, "90d")
-    settings = Settings()
+    settings = load_settings()
     pipeline = _ThrowingAway(settings=settings, catalog=load_catalog(), retentions=retentions, store=store, log=store)
     (folder / "token").write_text(keys.create(KeyScope.INGEST, None, "bench")[1])
     app = FastAPI(redirect_slashes=False)
@@ -85,7 +86,14 @@ def main() -> None:
             if name == "throw_away"
             else applications[name]
         )
-        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="off")
+        config = uvicorn.Config(
+            app,
+            http=protocol_with_patience(load_settings().request_timeout_seconds),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+        )
         uvicorn.Server(config).run(sockets=[listener])
 
 

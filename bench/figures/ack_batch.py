@@ -1,10 +1,11 @@
 """ack_batch: durable acknowledgements ÷ the same server that throws away instead; 200 events a request, 8 connections.
 
-Ours: `trailkeeper serve --only ingest`, its engine out of reach for all of the run, so that accepting, validating, committing
-(WAL, fsync) and answering for each event are measured, and nothing else competes for the processor. The peer: the same
-endpoint, which reads, validates and answers as ours does, and forgets where ours commits: what is left is the price of
-durability. The note has the ratio to a server that has nothing of ours, under the same uvicorn settings: it splits the body,
-parses each line with orjson and forgets it, without key, validation, or an answer for each event.
+Ours: `trailkeeper serve --only ingest`, its engine out of reach for all of the run, so that accepting, validating,
+committing (WAL, fsync) and answering for each event are measured, and nothing else competes for the processor. The
+peer: the same endpoint, which reads, validates and answers as ours does, and forgets where ours commits: what is left
+is the price of durability. The note has the ratio to a server that has nothing of ours, under the same uvicorn
+settings: it splits the body, parses each line with orjson and forgets it, without key, validation, or an answer for
+each event.
 """
 
 from contextlib import ExitStack

@@ -1,10 +1,10 @@
 """embedded: HTTP to searchable in SQLite ÷ bare executemany into the same schema, 500 events a batch.
 
-Ours: `trailkeeper serve --only ingest` over a SQLite store, NDJSON of 500 events a request, 4 connections; an acknowledged
-event is committed, synced and found by the next search. The peer: the very rows that the store made of these events, read
-from a file of its own making, inserted by one executemany a batch in a transaction each, into a file with the same schema,
-indices, page size and synchronous=FULL, with the interned texts there beforehand, SQLite checkpointing as it does by default.
-Both files grow by the same events over the rounds.
+Ours: `trailkeeper serve --only ingest` over a SQLite store, NDJSON of 500 events a request, 4 connections; an
+acknowledged event is committed, synced and found by the next search. The peer: the very rows that the store made of
+these events, read from a file of its own making, inserted by one executemany a batch in a transaction each, into a
+file with the same schema, indices, page size and synchronous=FULL, with the interned texts there beforehand, SQLite
+checkpointing as it does by default. Both files grow by the same events over the rounds.
 """
 
 import tempfile

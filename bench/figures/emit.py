@@ -1,8 +1,9 @@
 """emit: what one call costs the application, journal on disk ÷ the same structlog chain into a deque.
 
-Ours: `audit.info(…)` of the SDK with its default delivery, which returns when the event's line is in the journal's file. The
-peer: the same call through the same chain, its delivery a deque. Bound organization and actor, details and context in the
-call; one thread, the shipper idle (no address). Wall time of each call; p50 ÷ p50. emit_p99 is our own p99 ÷ our p50.
+Ours: `audit.info(…)` of the SDK with its default delivery, which returns when the event's line is in the journal's
+file. The peer: the same call through the same chain, its delivery a deque. Bound organization and actor, details and
+context in the call; one thread, the shipper idle (no address). Wall time of each call; p50 ÷ p50. emit_p99 is our own
+p99 ÷ our p50.
 """
 
 import tempfile

@@ -1,8 +1,8 @@
 """growth: events/s into a large store ÷ into a small one, embedded: HTTP to searchable in SQLite.
 
-Two `trailkeeper serve --only ingest`, each over a SQLite file that was filled beforehand, take the same load in turn: 500
-events a request, 4 connections. By default 250,000 events are stored in the large one and 25,000 in the small one; with --full
-2,000,000 and 100,000, which is what the aim speaks of.
+Two `trailkeeper serve --only ingest`, each over a SQLite file that was filled beforehand, take the same load in turn:
+500 events a request, 4 connections. By default 250,000 events are stored in the large one and 25,000 in the small
+one; with --full 2,000,000 and 100,000, which is what the aim speaks of.
 """
 
 import tempfile

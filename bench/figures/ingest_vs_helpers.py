@@ -1,8 +1,8 @@
 """ingest_vs_helpers: HTTP to indexed ÷ the better of opensearch-py's streaming_bulk and parallel_bulk.
 
-Ours as in ingest_vs_bulk. The peer is what an application would otherwise write: the helpers with their default of 500 events
-a request, given dicts that were made beforehand, parallel_bulk with two threads; without HTTP before it, without a disk,
-without validation.
+Ours as in ingest_vs_bulk. The peer is what an application would otherwise write: the helpers with their default of
+500 events a request, given dicts that were made beforehand, parallel_bulk with two threads; without HTTP before it,
+without a disk, without validation.
 """
 
 import tempfile

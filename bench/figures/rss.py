@@ -1,9 +1,9 @@
 """rss: resident memory of ingest after many events and an outage of the node, MB over its start.
 
-`trailkeeper serve --only ingest` over a node of our own. Half of the events are sent; the node is killed (SIGKILL); the other
-half is sent while it is away; it starts again, and when it has every event the memory of ingest is read. By default
-200,000 events and 20 s; with --full 2,000,000 and 10 minutes, which is what the aim speaks of. `ratio` is the MB themselves:
-there is no peer but ingest at its start, which is the column `peer`.
+`trailkeeper serve --only ingest` over a node of our own. Half of the events are sent; the node is killed (SIGKILL);
+the other half is sent while it is away; it starts again, and when it has every event the memory of ingest is read. By
+default 200,000 events and 20 s; with --full 2,000,000 and 10 minutes, which is what the aim speaks of. `ratio` is the
+MB themselves: there is no peer but ingest at its start, which is the column `peer`.
 """
 
 import tempfile

@@ -1,8 +1,9 @@
 """validate: everything ingest does to judge a line ÷ orjson.loads of the same line.
 
 Ours is `ingest.validate.Reception.check`: the event's grammar and limits, its normal form, the catalog, the writer's
-organization, retention and clock, and the candidate for the log. The peer is the fastest JSON parser there is for Python, and
-only parses. CPU time of this thread; one process, batches of 500 as they come in requests. Lines as the SDK writes them.
+organization, retention and clock, and the candidate for the log. The peer is the fastest JSON parser there is for
+Python, and only parses. CPU time of this thread; one process, batches of 500 as they come in requests. Lines as the
+SDK writes them.
 """
 
 import time
