@@ -173,7 +173,7 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        message = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ").rstrip(".")
         if not first["loc"]:  # what concerns several settings names them itself, the culprit first
             found = re.search(rf"{PREFIX}[A-Z_]+", message)
             raise ConfigurationError(

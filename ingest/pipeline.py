@@ -266,7 +266,7 @@ def _conflict() -> TrailkeeperError:
     return Conflict(
         "Another event with this id is stored already; it still stands.",
         field="id",
-        fix="Make one id an event. Send an event again unchanged, and it is recognised.",
+        fix="Make one id an event. Send an event again unchanged, its occurred_at included, and it is recognised.",
     )
 
 
