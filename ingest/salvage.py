@@ -37,9 +37,14 @@ def sums(bodies: Sequence[bytes]) -> bytes:
     return array("I", map(zlib.crc32, bodies)).tobytes()
 
 
-def checksum(heads: bytes, bodies: bytes) -> int:
-    """Give the checksum of a batch: what is compared at each reading."""
-    return zlib.crc32(bodies, zlib.crc32(heads))
+def checksum(heads: bytes, each: bytes) -> int:
+    """Give the checksum of a batch: over its heads and the checksums of its events, so that no event is read twice."""
+    return zlib.crc32(each, zlib.crc32(heads))
+
+
+def intact(heads: bytes, bodies: Sequence[bytes], crc: int, each: bytes) -> bool:
+    """Tell whether a batch is what was written; asked at each reading."""
+    return checksum(heads, each) == crc and sums(bodies) == each
 
 
 @dataclass
@@ -84,8 +89,8 @@ def damage(path: Path) -> str | None:
                 return f"its write-ahead log breaks off at frame {max(valid, 0)} of {committed}"
         if (found := db.execute("PRAGMA quick_check(1)").get) != "ok":
             return f"its structure is damaged ({found})"
-        for first, heads, bodies, crc in db.execute("SELECT first, heads, bodies, crc FROM batch"):
-            if checksum(heads, bodies) != crc:
+        for first, heads, bodies, crc, each in db.execute("SELECT first, heads, bodies, crc, sums FROM batch"):
+            if not intact(heads, bodies.split(b"\n"), crc, each):
                 return f"the batch from number {first} on is not what was written"
         if db.execute("SELECT count(*) FROM log").get != 1:
             return "the log's name is gone"
@@ -145,8 +150,8 @@ def _take(found: Rescued, page: bytes, size: int, getter: Callable[[int], bytes 
 
 
 def _take_batch(found: Rescued, first: int, heads: bytes, bodies: bytes, crc: int, each: bytes) -> None:
-    whole = checksum(heads, bodies) == crc
     lines = bodies.split(b"\n")
+    whole = intact(heads, lines, crc, each)
     known = {match[1].decode(): match for match in _head.finditer(heads)}
     for place, expected in enumerate(memoryview(each[: len(each) // 4 * 4]).cast("I")):
         if not whole and (place >= len(lines) or zlib.crc32(lines[place]) != expected):

@@ -20,7 +20,7 @@ import orjson
 from audit.errors import ConfigurationError, DiskFull, SpoolFull, TrailkeeperError, Unavailable
 from audit.instants import format_instant, to_ms, utc_now
 from audit.wire import stamp
-from ingest.salvage import checksum
+from ingest.salvage import intact
 from ingest.spool_file import digest_of, insert_batch, lock, make_schema, open_file, salvage
 from store.protocol import Appended, Candidate, Document, Outcome
 from store.sqlite_file import require_sound_sqlite
@@ -147,17 +147,18 @@ class Spool:
         batches: list[Batch] = []
         size = 0
         with self._lock:
-            for first, count, length, heads, bodies, crc in self._db.execute(
-                "SELECT first, count, bytes, heads, bodies, crc FROM batch WHERE first > ? ORDER BY first", (after,)
+            for first, count, length, heads, text, crc, sums in self._db.execute(
+                "SELECT first, count, bytes, heads, bodies, crc, sums FROM batch WHERE first > ? ORDER BY first",
+                (after,),
             ):
                 if batches and size + length > max_bytes:
                     break
-                if checksum(heads, bodies) != crc:
+                bodies = text.split(b"\n")
+                if not intact(heads, bodies, crc, sums):
                     raise Damaged(f"the batch from number {first} on is not what was written")
                 size += length
                 documents = [
-                    _new(Document, (*head, body))
-                    for head, body in zip(orjson.loads(heads), bodies.split(b"\n"), strict=True)
+                    _new(Document, (*head, body)) for head, body in zip(orjson.loads(heads), bodies, strict=True)
                 ]
                 assert len(documents) == count
                 batches.append(Batch(first, documents, length))

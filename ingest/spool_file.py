@@ -25,8 +25,8 @@ APPLICATION_ID = 0x544B5350  # "TKSP": so that `file` and a wrong path can tell 
 VERSION = 1
 SCHEMA = """
 CREATE TABLE log (id TEXT NOT NULL, next INTEGER NOT NULL);
--- One row a commit. heads: [[id, organization_id, occurred_at, retention], …]; bodies: stored events, one a line; crc over
--- both, sums of each event. Numbers below 0: events of an earlier log, rescued from a damaged spool.
+-- One row a commit. heads: [[id, organization_id, occurred_at, retention], …]; bodies: stored events, one a line; sums: of
+-- each event; crc: over heads and sums. Numbers below 0: events of an earlier log, rescued from a damaged spool.
 CREATE TABLE batch (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL,
                     committed_at INTEGER NOT NULL, heads BLOB NOT NULL, bodies BLOB NOT NULL,
                     crc INTEGER NOT NULL, sums BLOB NOT NULL);
@@ -117,10 +117,10 @@ def digest_of(normal: bytes) -> bytes:
 
 def insert_batch(db: apsw.Connection, first: int, heads: Sequence[tuple[Any, ...]], bodies: Sequence[bytes]) -> int:
     """Write one commit's row; return the size of its events."""
-    head, text = orjson.dumps(heads), b"\n".join(bodies)
+    head, text, each = orjson.dumps(heads), b"\n".join(bodies), sums(bodies)
     db.execute(
         "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (first, len(bodies), len(text), to_ms(utc_now()), head, text, checksum(head, text), sums(bodies)),
+        (first, len(bodies), len(text), to_ms(utc_now()), head, text, checksum(head, each), each),
     )
     return len(text)
 
