@@ -40,6 +40,8 @@ class Validator:
         self.limits = limits
         self.skew = skew
         self._clock = clock
+        self.free = {each.name: each.resource_type for each in catalog if each.details_schema is None}
+        """The catalog's actions that take any details, with the type of their resource: nothing else is to check."""
 
     def now(self) -> datetime:
         """Read the server's clock, on the trail's grid of milliseconds."""
@@ -69,6 +71,7 @@ class Reception:
         own: bool = False,
     ) -> None:
         self._catalog = validator.catalog
+        self._free = validator.free
         self._reserved: frozenset[str] = frozenset() if own else validator.reserved
         self._retentions = validator.retentions
         self._limits = limits or validator.limits
@@ -89,9 +92,10 @@ class Reception:
         retention, earliest = known if known is not None else self._admit(organization_id)
         if action in self._reserved:
             raise _reserved(action)
-        in_catalog = self._catalog.check(action, details)
+        usual_type = self._free.get(action)
+        in_catalog = usual_type is not None or self._catalog.check(action, details)
         if resource_type is None:
-            normal = with_resource_type(normal, self._catalog.resource_type(action), resource_at)
+            normal = with_resource_type(normal, usual_type or self._catalog.resource_type(action), resource_at)
         if occurred_at > self._latest or (earliest is not None and occurred_at < earliest):
             raise self._untimely(occurred_at, earliest, retention)
         candidate: Candidate = _new(
