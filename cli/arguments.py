@@ -35,4 +35,23 @@ def an_organization(value: str | None) -> str | None:
     )
 
 
+def an_address(value: str | None) -> str | None:
+    """Return the address of a server as it is. Raises Invalid for what is none."""
+    if value is None or value.startswith(("http://", "https://")):
+        return value
+    raise Invalid(
+        f"{value[:200]!r} is no address of a server.", field="--url", fix="Write it like http://127.0.0.1:8321."
+    )
+
+
+def a_bearer(value: str | None) -> str | None:
+    """Return a token or a key, without the blanks it may have been copied with. Raises Invalid for what can be neither."""
+    if value is None:
+        return None
+    text = value.strip()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise Invalid("The token or key has characters that none has.", fix="Copy it whole, and nothing else with it.")
+    return text
+
+
 Organization = Annotated[str, organization_option("Whose trail.", envvar="TRAILKEEPER_ORGANIZATION")]

@@ -14,7 +14,7 @@ import typer
 from audit.access import Writer
 from audit.errors import ConfigurationError, Invalid, TrailkeeperError
 from audit.settings import load_settings
-from cli.arguments import organization_option
+from cli.arguments import a_bearer, organization_option
 from cli.client import ServerError, Url, connect_to, problem_of
 from cli.compose import Trail
 from cli.output import AsJson, err, print_json, progress, table, unwritable
@@ -47,7 +47,9 @@ def import_file(
         Path | None, typer.Option(help="Write each rejected line and why to this file (NDJSON).")
     ] = None,
     url: Url = None,
-    key: Annotated[str | None, typer.Option(envvar="TRAILKEEPER_INGEST_KEY", help="An ingest key, for --url.")] = None,
+    key: Annotated[
+        str | None, typer.Option(envvar="TRAILKEEPER_INGEST_KEY", callback=a_bearer, help="An ingest key, for --url.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Import a file. Importing it again stores nothing twice. Exit code 1 where a record was rejected."""

@@ -16,13 +16,21 @@ from pydantic import SecretStr
 from audit.errors import ConfigurationError, Invalid, TrailkeeperError
 from audit.settings import Settings
 from cli.access import make_token
+from cli.arguments import a_bearer, an_address
 from cli.compose import Trail, operator
 
 Url = Annotated[
     str | None,
-    typer.Option(envvar="TRAILKEEPER_URL", help="A running server; without it, the store of TRAILKEEPER_STORE_URL."),
+    typer.Option(
+        envvar="TRAILKEEPER_URL",
+        callback=an_address,
+        help="A running server; without it, the store of TRAILKEEPER_STORE_URL.",
+    ),
 ]
-Token = Annotated[str | None, typer.Option(envvar="TRAILKEEPER_TOKEN", help="An owner's or admin's token, for --url.")]
+Token = Annotated[
+    str | None,
+    typer.Option(envvar="TRAILKEEPER_TOKEN", callback=a_bearer, help="An owner's or admin's token, for --url."),
+]
 
 
 class ServerError(TrailkeeperError):

@@ -168,6 +168,19 @@ class TestSearch:
 
         assert "[bold]A 2J[/]" in ran.out
 
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (("--url", "localhost:8321", "--token", "t"), "field: --url"),
+            (("--url", "http://127.0.0.1:9", "--token", "é"), "characters that none has"),
+            (("--url", "http://127.0.0.1:9", "--token", "a b"), "characters that none has"),
+        ],
+    )
+    def test_an_address_or_a_token_that_is_none_is_told(
+        self, trailkeeper: Command, arguments: tuple[str, ...], says: str
+    ) -> None:
+        assert says in trailkeeper("search", *ORGANIZATION, *arguments, code=1).err
+
     def test_nothing_found_is_no_error(self, trailkeeper: Command) -> None:
         ran = trailkeeper("search", *ORGANIZATION, code=0)
 
