@@ -19,7 +19,7 @@ _STYLES = {"aim": "green", "floor": "yellow", "missed": "red"}
 
 
 def main() -> int:
-    """Measure; exit status 1 where a floor is missed."""
+    """Measure; exit status 1 where a floor is missed or a figure failed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which figures: {', '.join(NAMES)}; default: all")
     parser.add_argument("--json", action="store_true", help="one JSON line a figure, as each is done")
@@ -67,7 +67,13 @@ def main() -> int:
                     print(json.dumps(result.as_dict(), ensure_ascii=False), flush=True)
     if not arguments.json:
         _print(results)
-    return int(any(result.ratio is not None and result.aim.met(result.ratio) == "missed" for result in results))
+    return int(any(_is_bad(result) for result in results))
+
+
+def _is_bad(result: Result) -> bool:
+    if result.ratio is None:
+        return (result.skipped or "").startswith("failed")
+    return result.aim.met(result.ratio) == "missed"
 
 
 def _module(name: str) -> Any:
@@ -76,11 +82,13 @@ def _module(name: str) -> Any:
 
 def _measured(name: str, options: Options, cluster: Any) -> Sequence[Result]:
     module = _module(name)
-    if name not in NEED_A_CLUSTER:
-        return cast("Sequence[Result]", module.measure(options))
-    if isinstance(cluster, str):
+    arguments = (options, cluster) if name in NEED_A_CLUSTER else (options,)
+    if isinstance(arguments[-1], str):
         return [Result(name, "", module.AIM, skipped=cluster)]
-    return cast("Sequence[Result]", module.measure(options, cluster))
+    try:
+        return cast("Sequence[Result]", module.measure(*arguments))
+    except (RuntimeError, OSError) as error:  # one that fails is told, and the others are measured all the same
+        return [Result(name, "", module.AIM, skipped=f"failed: {error}")]
 
 
 def _print(results: list[Result]) -> None:
