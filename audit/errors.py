@@ -14,6 +14,7 @@ TrailkeeperError
 │   └── InvalidQuery
 ├── Unavailable             503  try again later
 │   ├── StoreUnavailable         the engine doesn't answer
+│   │   └── SyncFailed           the embedded store's disk did not sync: the process ends
 │   └── SpoolFull                ingest has too much waiting for the engine
 ├── DiskFull                507  nothing can be committed
 └── ConfigurationError           a setting that can't work; seen by the person who starts a service
@@ -167,6 +168,12 @@ class StoreUnavailable(Unavailable):
 
     slug = "store-unavailable"
     title = "The event store is not available right now"
+
+
+class SyncFailed(StoreUnavailable):
+    """The disk did not sync, and nobody knows what it holds now: nothing may be acknowledged before a fresh start."""
+
+    slug = "sync-failed"
 
 
 class SpoolFull(Unavailable):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from audit.errors import SpoolFull, TrailkeeperError, Unavailable
+from audit.errors import SpoolFull, SyncFailed, TrailkeeperError, Unavailable
 from ingest.metrics import Metrics
 from store.protocol import Appended, Candidate, Log
 
@@ -148,11 +148,11 @@ class GroupCommit:
         try:
             with self._metrics.commit_seconds.time():
                 appended = self._log.append(candidates)
-        except TrailkeeperError as error:
-            for item in group:
-                item.error = error
-            return
         except BaseException as error:
+            if isinstance(error, TrailkeeperError) and not isinstance(error, SyncFailed):
+                for item in group:
+                    item.error = error
+                return
             # Whatever this is, nobody knows what the disk holds now. Nothing is acknowledged, now or later.
             _log.critical("commit_failed", error=repr(error))
             self._broken = True

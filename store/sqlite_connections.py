@@ -11,7 +11,7 @@ from pathlib import Path
 
 import apsw
 
-from audit.errors import StoreUnavailable
+from audit.errors import StoreUnavailable, SyncFailed
 from store.sqlite_file import engine_errors, is_sync_failure, open_file, open_reader
 from store.sqlite_rows import Interned
 
@@ -87,10 +87,10 @@ class Connections:
             return bool(free)
 
     def require_sound(self) -> None:
-        """Raise StoreUnavailable where the file was closed, or can't be trusted since a sync failed."""
+        """Raise StoreUnavailable where the file was closed; SyncFailed where it can't be trusted since a sync failed."""
         self._require_open()
         if self._broken is not None:
-            raise StoreUnavailable(
+            raise SyncFailed(
                 f"A sync of {self.path} failed ({self._broken}), so nothing more is written to it.",
                 fix="Check the disk, then restart: what was acknowledged is recovered from the file.",
             )

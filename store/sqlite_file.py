@@ -11,7 +11,7 @@ from pathlib import Path
 
 import apsw
 
-from audit.errors import ConfigurationError, DiskFull, StoreUnavailable, TrailkeeperError
+from audit.errors import ConfigurationError, DiskFull, StoreUnavailable, SyncFailed, TrailkeeperError
 
 APPLICATION_ID = 0x54_4B_50_52  # "TKPR", so that file(1) and we can tell the file is ours
 SCHEMA_VERSION = 1
@@ -144,7 +144,7 @@ def engine_errors(path: Path) -> Iterator[None]:
         raise _disk_full(path, error) from error
     except apsw.IOError as error:
         if is_sync_failure(error):
-            raise StoreUnavailable(
+            raise SyncFailed(
                 f"The disk could not sync {path}.",
                 fix="Check the disk, then restart: what was acknowledged before is recovered from the file.",
             ) from error

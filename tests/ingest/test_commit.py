@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from audit.errors import DiskFull, SpoolFull, Unavailable
+from audit.errors import DiskFull, SpoolFull, SyncFailed, Unavailable
 from ingest.commit import GroupCommit
 from store.protocol import Appended, Candidate, Outcome
 from tests.ingest.sending import candidate
@@ -165,11 +165,12 @@ def test_after_a_full_disk_the_next_commit_is_tried(
     assert fatal == []
 
 
+@pytest.mark.parametrize("error", [OSError("fsync failed"), SyncFailed("The embedded store's disk could not sync.")])
 def test_a_failed_sync_is_fatal_and_acknowledges_nothing(
-    make: Callable[..., GroupCommit], log: GatedLog, fatal: list[BaseException]
+    make: Callable[..., GroupCommit], log: GatedLog, fatal: list[BaseException], error: Exception
 ) -> None:
     commit = make()
-    log.error = OSError("fsync failed")
+    log.error = error
 
     async def run() -> list[object]:
         tasks = await queued(commit, log, 1)
