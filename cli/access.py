@@ -45,8 +45,15 @@ def create(
         )
     until = _until(expires)
     with Trail.open(load_settings(), ingest=True) as trail:
-        key, secret = trail.keys.create(scope, organization, name, until)
-        trail.record_operation("ingest_key.create", organization, resource_id=key.id, details={"scope": str(scope)})
+        key, secret = trail.keys.create(
+            scope,
+            organization,
+            name,
+            until,
+            first=lambda key: trail.record_operation(
+                "ingest_key.create", organization, resource_id=key.id, details={"scope": str(scope)}
+            ),
+        )
     if as_json:
         print_json({**_as_dict(key), "key": secret})
         return
@@ -74,8 +81,10 @@ def list_keys(as_json: AsJson = False) -> None:
 def revoke(key_id: Annotated[str, typer.Argument(help="Its id, from `keys list`.")], as_json: AsJson = False) -> None:
     """Stop a key from working, everywhere within 5 seconds, for good."""
     with Trail.open(load_settings(), ingest=True) as trail:
-        key = trail.keys.revoke(key_id)
-        trail.record_operation("ingest_key.revoke", key.organization_id, resource_id=key.id)
+        key = trail.keys.revoke(
+            key_id,
+            first=lambda key: trail.record_operation("ingest_key.revoke", key.organization_id, resource_id=key.id),
+        )
     if as_json:
         print_json(_as_dict(key))
     else:

@@ -141,7 +141,8 @@ class Trail:
         if lifecycle:
             checks["lifecycle"] = self._lifecycle_problem
         # Ingest goes on without the store, which is what the spool is for; reading can't.
-        health.add_health(app, checks, vital=frozenset({"store"} if search else ()))
+        without_store = ingest and self.ingest.spool is not None
+        health.add_health(app, checks, vital=frozenset() if without_store else frozenset({"store"}))
         return app
 
     def record_operation(

@@ -51,9 +51,18 @@ class Keys:
         self._clock = clock
 
     def create(
-        self, scope: KeyScope, organization_id: str | None, name: str, expires_at: datetime | None = None
+        self,
+        scope: KeyScope,
+        organization_id: str | None,
+        name: str,
+        expires_at: datetime | None = None,
+        *,
+        first: Callable[[Key], None] = lambda key: None,
     ) -> tuple[Key, str]:
-        """Make a key; return it with its token, which nobody can see again."""
+        """Make a key; return it with its token, which nobody can see again.
+
+        `first` is called with it before it works: what raises there, like a trail that can't record it, leaves no key.
+        """
         if scope is KeyScope.READ and organization_id is None:
             raise Invalid(
                 "A key that reads belongs to one organization.",
@@ -63,6 +72,7 @@ class Keys:
         key_id = base64.b32encode(secrets.token_bytes(10)).decode().lower()
         token = f"{PREFIX}{key_id}_{secrets.token_urlsafe(32)}"
         key = Key(key_id, scope, organization_id, name, self._clock(), expires_at)
+        first(key)
         self._remembered.records.put(KIND, key_id, _to_body(key, _digest(token)), version=None)
         self._remembered.forget(KIND)
         return key, token
@@ -72,12 +82,13 @@ class Keys:
         bodies = self._remembered.all(KIND, max_age=0, wait=True)
         return sorted((_to_key(key_id, body) for key_id, body in bodies.items()), key=lambda key: key.created_at)
 
-    def revoke(self, key_id: str) -> Key:
-        """Stop a key from working, for good. Raises NotFound."""
+    def revoke(self, key_id: str, *, first: Callable[[Key], None] = lambda key: None) -> Key:
+        """Stop a key from working, for good; `first` is called with it before. Raises NotFound."""
         record = self._remembered.records.get(KIND, key_id)
         if record is None:
             raise NotFound(f"There is no key {key_id!r}.", fix="List them with `trailkeeper keys list`.")
         if record.body["revoked_at"] is None:
+            first(_to_key(key_id, record.body))
             body = {**record.body, "revoked_at": format_instant(self._clock())}
             record = self._remembered.records.put(KIND, key_id, body, version=record.version)
             self._remembered.forget(KIND)

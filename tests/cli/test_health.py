@@ -1,5 +1,6 @@
 """/healthz, /readyz and /metrics of the application that `serve` runs."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,14 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture
+def unused_address() -> Iterator[str]:
+    """An address at which nobody answers, for as long as the test runs: it is bound, and not listened on."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
+
+
 pytestmark = pytest.mark.anyio
 
 
@@ -51,11 +60,9 @@ async def test_alive_and_ready(tmp_path: Path):
     )
 
 
-@pytest.mark.parametrize(
-    ("services", "status", "word"), [({"search": True}, 503, "unavailable"), ({"ingest": True}, 200, "degraded")]
-)
-async def test_without_its_store_reading_stops_and_ingest_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, services: dict[str, bool], status: int, word: str
+@pytest.mark.parametrize("services", [{"search": True}, {"ingest": True}, {"ingest": True, "search": True}])
+async def test_embedded_nothing_works_without_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, services: dict[str, bool]
 ):
     def away() -> None:
         raise StoreUnavailable(INSIDE)
@@ -67,10 +74,29 @@ async def test_without_its_store_reading_stops_and_ingest_goes_on(
             ready = await get(app, "/readyz")
         alive = await get(app, "/healthz")
 
-    assert (ready.status_code, ready.json()["status"]) == (status, word)
+    assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
     assert "secret" not in ready.text
     assert INSIDE in logs[0]["error"]
     assert alive.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("services", "status", "word"),
+    [
+        ({"search": True}, 503, "unavailable"),
+        ({"ingest": True}, 200, "degraded"),
+        ({"ingest": True, "search": True}, 200, "degraded"),
+    ],
+)
+async def test_an_engine_that_is_away_stops_reading_and_not_ingest(
+    tmp_path: Path, unused_address: str, services: dict[str, bool], status: int, word: str
+):
+    settings = load_settings(store_url=f"opensearch://{unused_address}")
+    with Trail.open(settings, ingest=True, spool=tmp_path / "spool.sqlite") as trail:
+        ready = await get(trail.application(**services), "/readyz")
+
+    assert (ready.status_code, ready.json()["status"]) == (status, word)
+    assert unused_address not in ready.text
 
 
 async def test_metrics_count_what_ingest_did_and_name_no_organization(tmp_path: Path):
