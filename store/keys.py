@@ -16,7 +16,7 @@ from typing import Any
 
 from audit.access import KeyScope
 from audit.errors import Forbidden, Invalid, NotFound, Unauthenticated
-from audit.instants import format_instant, parse_instant, utc_now
+from audit.instants import floor_ms, format_instant, parse_instant, utc_now
 from store.protocol import Records
 from store.remembered import RememberedRecords
 
@@ -71,7 +71,7 @@ class Keys:
             )
         key_id = base64.b32encode(secrets.token_bytes(10)).decode().lower()
         token = f"{PREFIX}{key_id}_{secrets.token_urlsafe(32)}"
-        key = Key(key_id, scope, organization_id, name, self._clock(), expires_at)
+        key = Key(key_id, scope, organization_id, name, floor_ms(self._clock()), expires_at)
         first(key)
         self._remembered.records.put(KIND, key_id, _to_body(key, _digest(token)), version=None)
         self._remembered.forget(KIND)
