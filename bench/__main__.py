@@ -14,6 +14,7 @@ from rich.table import Table
 
 from bench.figures import NAMES, NEED_A_CLUSTER
 from bench.measure import Options, Result
+from cli.logs import configure_logging
 
 _STYLES = {"aim": "green", "floor": "yellow", "missed": "red"}
 
@@ -40,6 +41,7 @@ def main() -> int:
         for name in chosen:
             print(f"{inspect.getdoc(_module(name))}\n")
         return 0
+    configure_logging("error", "console")  # to standard error: standard output is for the figures
     talk = Console(stderr=True, highlight=False)
     options = Options(
         arguments.rounds,
