@@ -1,9 +1,8 @@
 """ingest_vs_rsyslog: HTTP to indexed ÷ rsyslog's omelasticsearch in bulk mode (Debian's rsyslog-elasticsearch).
 
-Ours as in ingest_vs_bulk. rsyslogd takes the same stored bytes over TCP on loopback (imptcp), keeps them in memory,
-and writes them with `create` and the event's id, 2 workers, up to 2,000 a batch (its best of 500, 1,000, 2,000 and
-5,000 when this was made). It checks nothing and syncs nothing. Skipped where rsyslogd with that module isn't
-installed.
+Ours as in ingest_vs_bulk. rsyslogd takes the same stored bytes over TCP on loopback (imptcp), keeps them in memory, and
+writes them with `create` and the event's id, 2 workers, up to 2,000 events a batch. It checks nothing and syncs nothing.
+Skipped where rsyslogd with that module isn't installed.
 """
 
 import shutil
