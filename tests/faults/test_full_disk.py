@@ -20,9 +20,9 @@ from tests.faults.service import COMMAND, Deployment, Ingest, free_port, until
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
+    """A file system of 8 MiB: the write-ahead log alone takes 4 before it is copied into the file."""
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m,mode=777", "none", str(tmp_path)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=8m,mode=777", "none", str(tmp_path)], capture_output=True, check=False
     )
     if done.returncode:
         pytest.skip("mounting a tmpfs takes root; the file size limit is tested everywhere")
