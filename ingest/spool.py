@@ -23,7 +23,7 @@ from audit.wire import stamp
 from ingest.salvage import intact
 from ingest.spool_file import digest_of, insert_batch, lock, make_schema, open_file, salvage
 from store.protocol import Appended, Candidate, Document, Outcome
-from store.sqlite_file import require_sound_sqlite
+from store.sqlite_file import NO_ROOM, require_sound_sqlite
 
 # What a NamedTuple's own constructor does behind a call into Python, in half the time.
 _new: Any = tuple.__new__
@@ -295,7 +295,7 @@ def _engine_errors() -> Iterator[None]:
     try:
         yield
     except (apsw.FullError, apsw.IOError) as error:
-        if isinstance(error, apsw.IOError) and getattr(error, "extendedresult", None) not in _NO_ROOM:
+        if isinstance(error, apsw.IOError) and getattr(error, "extendedresult", None) not in NO_ROOM:
             raise
         raise DiskFull("The spool's disk is full.", fix="Make room, then send it again.", retry_after=30) from None
     except apsw.BusyError:
@@ -304,7 +304,5 @@ def _engine_errors() -> Iterator[None]:
         ) from None
 
 
-# An I/O error that means "no room", rather than a disk that fails: a quota, or a file size limit.
-_NO_ROOM = (apsw.SQLITE_IOERR_WRITE,)
 # Pages of the write-ahead log after which it is copied into the file; SQLite's own choice.
 _CHECKPOINT_PAGES = 1000
